@@ -1,0 +1,60 @@
+"""DataLad extension for the DICOM store of an imaging core facility"""
+
+from __future__ import annotations
+
+from datalad.support.extensions import register_config
+
+__version__ = '0.1.0'
+
+command_suite = (
+    'DICOM store of an imaging core facility',
+    [
+        (
+            'datalad_icf.commands.archive',
+            'IcfArchive',
+            'icf-archive',
+            'icf_archive',
+        ),
+        (
+            'datalad_icf.commands.deposit_metadata',
+            'IcfDepositMetadata',
+            'icf-deposit-metadata',
+            'icf_deposit_metadata',
+        ),
+        (
+            'datalad_icf.commands.deposit_dataset',
+            'IcfDepositDataset',
+            'icf-deposit-dataset',
+            'icf_deposit_dataset',
+        ),
+    ],
+)
+
+register_config(
+    'datalad.icf.store-dir',
+    'Root directory of the DICOM store',
+    description='default of the option --store-dir of all icf-* commands',
+    dialog='question',
+)
+register_config(
+    'datalad.icf.store-url',
+    'Base URL of the DICOM store',
+    description='default of the option --store-url of all icf-* commands',
+    default='https://data.inm-icf.de',
+    dialog='question',
+)
+register_config(
+    'datalad.icf.timezone',
+    'Time zone of StudyDate and StudyTime',
+    description='default of the option --timezone of icf-archive, a name of the '
+    'IANA time zone database',
+    default='UTC',
+    dialog='question',
+)
+register_config(
+    'datalad.icf.metadata-keywords',
+    'DICOM keywords to be recorded for each image, besides the usual ones',
+    description='default of the option --keywords of icf-deposit-metadata, '
+    'separated by commas or blanks',
+    dialog='question',
+)

@@ -1,0 +1,1 @@
+"""The commands, as DataLad runs them"""

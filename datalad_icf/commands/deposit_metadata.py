@@ -1,0 +1,117 @@
+"""``datalad icf-deposit-metadata``: describe the tarball of a visit"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from logging import getLogger
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datalad_next.commands import (
+    Parameter,
+    ValidatedInterface,
+    build_doc,
+    eval_results,
+)
+
+from datalad_icf.commands import params
+from datalad_icf.commands.results import Outcome
+from datalad_icf.commands.visits import run_visits
+from datalad_icf.progress import Progress
+from datalad_icf.store import Visit, VisitPaths
+
+lgr = getLogger('datalad.icf.deposit_metadata')
+
+
+@build_doc
+class IcfDepositMetadata(ValidatedInterface):
+    """Describe the tarball of a visit in two JSON files
+
+    STORE/STUDY-ID/VISIT-ID_metadata_tarball.json has size and MD5 of the
+    tarball, VISIT-ID_metadata_dicoms.json has path, MD5, size, byte offset, and a
+    few attributes of the series for each DICOM file in it. None of the attributes
+    recorded by default can name a patient.
+
+    The tarball is read once. It is refused if it is damaged, compressed, not what
+    its digest file says, or has members that are not safe to unpack. Metadata of
+    the same tarball are left as they are, and what is missing of them is added.
+    """
+
+    _validator_ = params.visit_validator(
+        pattern=True,
+        keywords=params.EnsureKeywords(),
+        existing=params.EXISTING_CONSTRAINT,
+    )
+    _params_: ClassVar[dict[str, Parameter]] = {
+        **params.VISITS_PARAMS,
+        'keywords': Parameter(
+            args=('--keywords',),
+            metavar='KEYWORD',
+            nargs='+',
+            doc="""DICOM keywords of attributes to be recorded besides
+            SeriesDescription, SeriesNumber, Modality, MRAcquisitionType,
+            ProtocolName and PulseSequenceName. Whoever can clone the dataset can
+            read them: choose none that names a person [default: configuration
+            'datalad.icf.metadata-keywords']""",
+        ),
+        'existing': params.EXISTING_PARAM,
+    }
+    _examples_: ClassVar[list[dict[str, str]]] = [
+        {
+            'text': 'Describe one visit',
+            'code_cmd': 'datalad icf-deposit-metadata --id my-study P000123',
+            'code_py': "icf_deposit_metadata(id=('my-study', 'P000123'))",
+        },
+        {
+            'text': 'Describe all visits of a study that are not described yet',
+            'code_cmd': "datalad icf-deposit-metadata --id my-study '*'",
+            'code_py': "icf_deposit_metadata(id=('my-study', '*'))",
+        },
+        {
+            'text': 'Record the echo time, too, and replace what was recorded before',
+            'code_cmd': 'datalad icf-deposit-metadata --id my-study P000123 '
+            '--keywords EchoTime --existing replace',
+            'code_py': "icf_deposit_metadata(id=('my-study', 'P000123'), "
+            "keywords=['EchoTime'], existing='replace')",
+        },
+    ]
+
+    @staticmethod
+    @eval_results
+    def __call__(
+        *,
+        id: Visit = params.UNSET,
+        store_dir: Path = params.UNSET,
+        keywords: tuple[str, ...] = params.UNSET,
+        existing: str = 'refuse',
+    ) -> Iterator[dict[str, Any]]:
+        from datalad_icf.dicom import deposit_metadata
+
+        def step(paths: VisitPaths, progress: Progress) -> Outcome:
+            made = deposit_metadata(
+                paths,
+                keywords=keywords,
+                replace=existing == 'replace',
+                progress=progress,
+            )
+            return Outcome(
+                is_new=made.is_new,
+                message=f'{made.tarball.instances} images described',
+                warnings=made.warnings,
+                restored=made.restored,
+                fields={
+                    'size': made.tarball.size,
+                    'md5': made.tarball.md5,
+                    'instances': made.tarball.instances,
+                },
+            )
+
+        yield from run_visits(
+            'icf_deposit_metadata',
+            store_dir,
+            id,
+            step,
+            reads='tarball',
+            writes='tarball_metadata',
+            logger=lgr,
+        )

@@ -1,0 +1,103 @@
+"""The fields that all result records share, and how core errors become records"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from logging import Logger
+from pathlib import Path
+from typing import Any
+
+from datalad_next.commands import get_status_dict
+from datalad_next.exceptions import CapturedException
+
+from datalad_icf.errors import PreconditionError
+from datalad_icf.store import Visit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did to a visit
+
+    Attributes
+    ----------
+    is_new
+        Whether something was made, or was there and is the same.
+    message
+        What is there now, for people.
+    warnings
+        Sentences that are logged, and stand in the record.
+    restored
+        Names of files that were lost, and were written again.
+    fields
+        Fields of the record that only this command has.
+    """
+
+    is_new: bool
+    message: str
+    warnings: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def visit_record(
+    action: str, visit: Visit, path: Path, *, logger: Logger
+) -> dict[str, Any]:
+    """Make a record without status
+
+    Parameters
+    ----------
+    action
+        Python name of the command.
+    visit
+        Study and visit, which become ``study_id`` and ``visit_id``.
+    path
+        The file that the command makes.
+    logger
+        Logger of the command.
+    """
+    record: dict[str, Any] = get_status_dict(
+        action=action,
+        path=str(path),
+        type='file',
+        logger=logger,
+        study_id=visit.study_id,
+        visit_id=visit.visit_id,
+    )
+    return record
+
+
+def failed(record: dict[str, Any], error: Exception) -> dict[str, Any]:
+    """Complete a record with an error of the core
+
+    ``impossible`` if nothing was touched, otherwise ``error``.
+    """
+    status = 'impossible' if isinstance(error, PreconditionError) else 'error'
+    return dict(
+        record,
+        status=status,
+        message=str(error),
+        exception=CapturedException(error),
+    )
+
+
+def done(record: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """Complete a record: ``ok`` if something was made, otherwise ``notneeded``"""
+    message = outcome.message
+    more = {}
+    if outcome.restored:
+        message = f'written again: {", ".join(outcome.restored)}'
+        more['restored'] = outcome.restored
+    elif not outcome.is_new:
+        message = f'there already: {message}'
+    for warning in outcome.warnings:
+        record['logger'].warning(
+            '%s/%s: %s', record['study_id'], record['visit_id'], warning
+        )
+    return dict(
+        record,
+        status='ok' if outcome.is_new else 'notneeded',
+        message=message,
+        warnings=outcome.warnings,
+        **more,
+        **outcome.fields,
+    )

@@ -1,0 +1,196 @@
+"""Keys and URLs of git-annex, as plain functions on text
+
+Sources: git-annex's pages *key_format*, *backends*, *hashing* and *internals*;
+the ``dl+archive:`` URL is that of datalad-next's ``archivist`` special remote.
+Names are text with lone surrogates for bytes that are no UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import md5 as _md5
+from struct import unpack
+from urllib.parse import quote, urlsplit
+
+from datalad_icf.errors import PreconditionError
+
+_DIGITS = '0123456789zqjxkmvwgpfZQJXKMVWGPF'
+_MAX_EXTENSIONS = 2
+_MAX_EXTENSION_BYTES = 4
+_KEY_IN_FILE_NAME = str.maketrans({'&': '&a', '%': '&s', ':': '&c', '/': '%'})
+# what neither a line of git-annex nor the syntax of the URL can hold
+_NOT_IN_LOCATOR = re.compile('[&#\0-\x1f\x7f\ud800-\udfff]')
+
+
+def encode_name(name: str) -> bytes:
+    """Bytes of a name"""
+    return name.encode('utf-8', 'surrogateescape')
+
+
+def build_key(md5: str, size: int, name: str) -> str:
+    """Build the MD5E key of a file
+
+    Parameters
+    ----------
+    md5
+        MD5 of the content, 32 hexadecimal digits.
+    size
+        Size of the content in bytes.
+    name
+        Name of the file, whose last two short extensions become part of the key.
+
+    Examples
+    --------
+    >>> build_key('67a93cdb78213b2487367fffd298883c', 5, 'dir/MR.1.2')
+    'MD5E-s5--67a93cdb78213b2487367fffd298883c.1.2'
+    """
+    parts = name.rpartition('/')[2].lstrip('.').split('.')[1:]
+    kept: list[str] = []
+    for part in reversed(parts):
+        if len(encode_name(part)) > _MAX_EXTENSION_BYTES:
+            break
+        if len(kept) < _MAX_EXTENSIONS and (not part or part.isalnum()):
+            kept.insert(0, part)
+    extension = ''.join(f'.{part}' for part in kept if part)
+    return f'MD5E-s{size}--{md5}{extension}'
+
+
+def key_file_name(key: str) -> str:
+    """Name of a key as a file
+
+    Examples
+    --------
+    >>> key_file_name('URL--http://a/b')
+    'URL--http&c%%a%b'
+    """
+    return key.translate(_KEY_IN_FILE_NAME)
+
+
+def object_path(key: str) -> str:
+    """Path of the content of a key below ``.git/annex/objects``
+
+    Examples
+    --------
+    >>> object_path('MD5E-s5--67a93cdb78213b2487367fffd298883c.dcm')[:6]
+    'J4/98/'
+    """
+    word = unpack('<I', _md5(encode_name(key), usedforsecurity=False).digest()[:4])[0]
+    a, b, c, d = (_DIGITS[word >> shift & 31] for shift in (0, 6, 12, 18))
+    name = key_file_name(key)
+    return f'{b}{a}/{d}{c}/{name}/{name}'
+
+
+def log_path(key: str) -> str:
+    """Path of the logs of a key on the git-annex branch, without their suffix
+
+    Examples
+    --------
+    >>> log_path('MD5E-s5--67a93cdb78213b2487367fffd298883c.dcm')[:8]
+    'c48/5a6/'
+    """
+    digest = _md5(encode_name(key), usedforsecurity=False).hexdigest()
+    return f'{digest[:3]}/{digest[3:6]}/{key_file_name(key)}'
+
+
+def build_locator(
+    tar_key: str, path: str, size: int, offset: int | None
+) -> tuple[str, bool]:
+    """Build the URL of a member of a tarball
+
+    Parameters
+    ----------
+    tar_key
+        Key of the tarball.
+    path
+        Name of the member.
+    size
+        Size of the member in bytes.
+    offset
+        Position of its first byte in the tarball, if known.
+
+    Returns
+    -------
+    url
+        In the order that datalad-next asks for; it ignores the offset.
+    by_name
+        Whether datalad-next's ``archivist`` finds the member by this URL. It has
+        no escapes, and it normalises paths. Where that fails, the path is
+        percent-encoded, and the offset is what is left to find the member.
+
+    Examples
+    --------
+    >>> build_locator('KEY', 'S_V/a.dcm', 5, 1536)
+    ('dl+archive:KEY#path=S_V/a.dcm&size=5&atype=tar&offset=1536', True)
+    >>> build_locator('KEY', 'S_V/a&b', 5, None)
+    ('dl+archive:KEY#path=S_V/a%26b&size=5&atype=tar', False)
+    """
+    by_name = not _NOT_IN_LOCATOR.search(path)
+    written = path if by_name else quote(encode_name(path))
+    place = '' if offset is None else f'&offset={offset}'
+    url = f'dl+archive:{tar_key}#path={written}&size={size}&atype=tar{place}'
+    return url, by_name and path == dataset_path(path)
+
+
+def dataset_path(path: str) -> str:
+    """Path of a member in the dataset: without empty and ``.`` components
+
+    Examples
+    --------
+    >>> dataset_path('./S_V//a.dcm')
+    'S_V/a.dcm'
+    """
+    return '/'.join(part for part in path.split('/') if part not in ('', '.'))
+
+
+def build_tarball_url(store_url: str, store_path: str) -> str:
+    """Build the URL of a file of the store (RFC 3986)
+
+    Examples
+    --------
+    >>> build_tarball_url('https://example.org/', 'study 1/V_dicom.tar')
+    'https://example.org/study%201/V_dicom.tar'
+    """
+    return f'{store_url.rstrip("/")}/{quote(store_path)}'
+
+
+def build_clone_url(store_url: str, deposit_prefix: str) -> str:
+    """Build the URL from which ``datalad clone`` gets a dataset
+
+    Parameters
+    ----------
+    store_url
+        Base URL of the store.
+    deposit_prefix
+        Path of the two files of the dataset up to their annex key.
+
+    Examples
+    --------
+    >>> build_clone_url('https://example.org', 'study1/visitA_')
+    ... # doctest: +ELLIPSIS
+    'datalad-annex::?type=external&externaltype=uncurl&url=https://example.org/...
+    """
+    # git-remote-datalad-annex decodes the value once more than the server does
+    url = quote(build_tarball_url(store_url, deposit_prefix), safe='/:@[]!$()*,;=~')
+    return (
+        'datalad-annex::?type=external&externaltype=uncurl'
+        f'&url={url}{{{{annex_key}}}}&encryption=none'
+    )
+
+
+def check_store_url(url: str) -> str:
+    """Return the URL, if it can be the base of the URLs in a dataset
+
+    Raises
+    ------
+    PreconditionError
+        If it is no plain http, https or file URL, or has a user or password.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        # not shown: it would stand in logs and records
+        msg = 'the store URL has a user or password, which all clones would get'
+        raise PreconditionError(msg)
+    if parts.scheme not in ('http', 'https', 'file') or parts.query or parts.fragment:
+        msg = f'store URL {url!r} is no http, https or file URL without query'
+        raise PreconditionError(msg)
+    return url

@@ -1,0 +1,44 @@
+"""What is inside DICOM files, and inside the tarball of a visit
+
+.. currentmodule:: datalad_icf.dicom
+.. autosummary::
+
+   archive_visit
+   ArchiveReport
+   deposit_metadata
+   MetadataReport
+   list_files
+   scan_sources
+   VisitSources
+   write_tarball
+   TarballSummary
+   TarballReader
+   Member
+"""
+
+from __future__ import annotations
+
+from datalad_icf.dicom.archive import ArchiveReport, archive_visit
+from datalad_icf.dicom.describe import (
+    DEFAULT_KEYWORDS,
+    MetadataReport,
+    deposit_metadata,
+)
+from datalad_icf.dicom.members import Member, TarballReader
+from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
+from datalad_icf.dicom.tarball import TarballSummary, write_tarball
+
+__all__ = [
+    'DEFAULT_KEYWORDS',
+    'ArchiveReport',
+    'Member',
+    'MetadataReport',
+    'TarballReader',
+    'TarballSummary',
+    'VisitSources',
+    'archive_visit',
+    'deposit_metadata',
+    'list_files',
+    'scan_sources',
+    'write_tarball',
+]

@@ -1,0 +1,285 @@
+"""Deposit the metadata of a tarball beside it"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
+from hashlib import md5
+from pathlib import Path
+
+from datalad_icf.dicom.header import (
+    Attribute,
+    HeaderError,
+    NotDicomError,
+    attribute_values,
+    find_attributes,
+    read_elements,
+    wanted_tags,
+)
+from datalad_icf.dicom.members import TarballReader
+from datalad_icf.errors import ConflictError, MetadataError, MissingInputError
+from datalad_icf.progress import Progress, no_progress
+from datalad_icf.store import (
+    Draft,
+    InstanceMetadata,
+    TarballMetadata,
+    VisitPaths,
+    draft_file,
+    read_instances,
+    read_md5sum,
+    read_tarball_metadata,
+)
+from datalad_icf.store.metadata import iter_instances_json
+
+# what the tools before this one recorded; none of them can name a patient
+DEFAULT_KEYWORDS = (
+    'SeriesDescription',
+    'SeriesNumber',
+    'Modality',
+    'MRAcquisitionType',
+    'ProtocolName',
+    'PulseSequenceName',
+)
+
+
+@dataclass
+class MetadataReport:
+    """What `deposit_metadata` did
+
+    Attributes
+    ----------
+    is_new
+        Whether the metadata were written, or were there and are the same.
+    tarball
+        The metadata of the tarball.
+    other_files
+        Number of members that are no DICOM files, and have no metadata.
+    warnings
+        What somebody should look at, a sentence each.
+    restored
+        Names of files that were lost, and were written again.
+    """
+
+    is_new: bool
+    tarball: TarballMetadata
+    other_files: int = 0
+    warnings: list[str] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+
+
+def deposit_metadata(
+    paths: VisitPaths,
+    *,
+    keywords: tuple[str, ...] = DEFAULT_KEYWORDS,
+    replace: bool = False,
+    progress: Progress = no_progress,
+) -> MetadataReport:
+    """Read the tarball of a visit, and write the two metadata files
+
+    Parameters
+    ----------
+    paths
+        The visit.
+    keywords
+        DICOM keywords (PS3.6) of the attributes to be recorded.
+    replace
+        Whether other metadata are replaced.
+    progress
+        Told of the steps.
+
+    Raises
+    ------
+    MissingInputError
+        If there is no tarball.
+    TarballError
+        If the tarball is damaged or unsafe, see `TarballReader`.
+    MetadataError
+        If the tarball is not what its digest file says.
+    ConflictError
+        If there are other metadata, and they are not to be replaced.
+    BusyError, StoreWriteError
+        See `datalad_icf.store.draft_file`.
+    """
+    if not replace and (known := _find_current(paths, keywords)):
+        return MetadataReport(is_new=False, tarball=known)
+    if not paths.tarball.exists():
+        msg = f'{paths.tarball} is not there; run icf-archive first'
+        raise MissingInputError(msg)
+    with draft_file(paths.dicoms_metadata) as dicoms:
+        report = _describe(paths, keywords, dicoms, progress)
+        missing = [p.name for p in _metadata_files(paths) if not p.exists()]
+        report.is_new = replace or len(missing) == 2
+        if not report.is_new:
+            report.tarball = _compare(paths, dicoms.path, report.tarball)
+            report.restored = missing
+        with draft_file(paths.tarball_metadata) as tarball:
+            tarball.write(report.tarball.to_json().encode())
+            # the metadata of the tarball last: they vouch for the others
+            for draft in (dicoms, tarball):
+                if replace or draft.target.name in missing:
+                    draft.place(replace=replace)
+    return report
+
+
+def _metadata_files(paths: VisitPaths) -> tuple[Path, Path]:
+    return paths.dicoms_metadata, paths.tarball_metadata
+
+
+def _find_current(
+    paths: VisitPaths, keywords: tuple[str, ...]
+) -> TarballMetadata | None:
+    """Return the metadata that are there, if nothing speaks against them
+
+    Nothing does, if they are as they were written, are younger than the
+    tarball, and have its size and the digest of its digest file. So a run over
+    all visits of a study need not read all tarballs again.
+    """
+    try:
+        tarball = read_tarball_metadata(paths.tarball_metadata)
+        instances = read_instances(paths.dicoms_metadata, tarball.dicoms_md5)
+        stat = paths.tarball.stat()
+        written = paths.tarball_metadata.stat()
+    except (MetadataError, MissingInputError, OSError):
+        return None
+    if (
+        tarball.dicoms_md5
+        and tarball.size == stat.st_size
+        and tarball.storepath == paths.store_path
+        and tarball.md5 == read_md5sum(paths.md5sum)
+        # the time of modification is that of the scan
+        and stat.st_ctime_ns < written.st_ctime_ns
+        and all(set(i.attributes) == set(keywords) for i in instances)
+    ):
+        return tarball
+    return None
+
+
+def _describe(
+    paths: VisitPaths,
+    keywords: tuple[str, ...],
+    dicoms: Draft,
+    progress: Progress,
+) -> MetadataReport:
+    warnings: list[str] = []
+    described = _Described(find_attributes(keywords), warnings)
+    written = md5(usedforsecurity=False)
+    size = paths.tarball.stat().st_size
+    with (
+        progress('Read', size, ' bytes') as advance,
+        TarballReader(paths.tarball, progress=advance) as reader,
+    ):
+        for part in iter_instances_json(described.iter_instances(reader)):
+            written.update(part)
+            dicoms.write(part)
+        digest = reader.finish()
+    recorded = read_md5sum(paths.md5sum)
+    if recorded is None:
+        warnings.append(f'there is no {paths.md5sum.name} to compare the tarball with')
+    elif recorded != digest:
+        msg = (
+            f'{paths.tarball} is not what {paths.md5sum.name} says; the tarball is '
+            'damaged, or the file is of another one; nothing was deposited'
+        )
+        raise MetadataError(msg)
+    warnings.extend(described.tell_undecoded())
+    tarball = TarballMetadata(
+        size=reader.size,
+        md5=digest,
+        dspath=paths.dataset_path,
+        storepath=paths.store_path,
+        mtime=described.mtime,
+        instances=described.instances,
+        dicoms_md5=written.hexdigest(),
+    )
+    return MetadataReport(
+        is_new=True,
+        tarball=tarball,
+        other_files=described.other_files,
+        warnings=warnings,
+    )
+
+
+class _Described:
+    """What is learned of a tarball while its instances are passed on"""
+
+    def __init__(self, attributes: tuple[Attribute, ...], warnings: list[str]) -> None:
+        self.instances = 0
+        self.other_files = 0
+        self.mtime = 0.0
+        self._attributes = attributes
+        self._tags = wanted_tags(attributes)
+        self._warnings = warnings
+        self._undecoded: list[str] = []
+        self._broken: list[str] = []
+
+    def iter_instances(self, reader: TarballReader) -> Iterator[InstanceMetadata]:
+        first = True
+        for member in reader.members():
+            self.mtime = member.mtime if first else max(self.mtime, member.mtime)
+            first = False
+            place = (member.offset, member.size)
+            try:
+                elements = read_elements(
+                    member.head, self._tags, lambda place=place: reader.open_member(*place)
+                )
+            except NotDicomError:
+                self.other_files += 1
+                continue
+            except HeaderError:
+                elements = {}
+                self._broken.append(member.name)
+            values, problems = attribute_values(elements, self._attributes)
+            if problems:
+                self._undecoded.append(member.name)
+            self.instances += 1
+            yield InstanceMetadata(
+                member.name, member.md5, member.size, member.offset, values
+            )
+
+    def tell_undecoded(self) -> Iterator[str]:
+        for names, why in (
+            (self._broken, 'its header is cut or broken, and has no attributes'),
+            (self._undecoded, 'a text is not in the declared character set'),
+        ):
+            if names:
+                more = f' and {len(names) - 1} more files' if names[1:] else ''
+                yield f'{names[0]!r}{more}: {why}'
+
+
+def _compare(
+    paths: VisitPaths, draft: Path, tarball: TarballMetadata
+) -> TarballMetadata:
+    """Compare with what is there, and return what fits to it
+
+    What another tool wrote is the same if all that it knows is the same.
+    """
+    differs = None
+    if paths.dicoms_metadata.exists():
+        old = read_instances(paths.dicoms_metadata)
+        new = {i.path: i for i in read_instances(draft)}
+        if len(old) != len(new) or not all(
+            i.path in new and _is_part(i, new[i.path]) for i in old
+        ):
+            differs = paths.dicoms_metadata
+        digest = md5(paths.dicoms_metadata.read_bytes(), usedforsecurity=False)
+        tarball = replace_fields(tarball, dicoms_md5=digest.hexdigest())
+    if paths.tarball_metadata.exists() and differs is None:
+        known = vars(read_tarball_metadata(paths.tarball_metadata))
+        if any(v is not None and v != vars(tarball)[k] for k, v in known.items()):
+            differs = paths.tarball_metadata
+    if differs:
+        msg = (
+            f'{differs} exists, and is not of this tarball and these keywords; see what '
+            'is right, then use --existing replace'
+        )
+        raise ConflictError(msg)
+    return tarball
+
+
+def _is_part(old: InstanceMetadata, new: InstanceMetadata) -> bool:
+    return (
+        (old.md5, old.size) == (new.md5, new.size)
+        and old.offset in (None, new.offset)
+        and old.attributes == new.attributes
+    )

@@ -1,0 +1,139 @@
+"""Write a tarball that is the same for the same files"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datalad_icf.dicom.digest import BLOCK_SIZE, BlockDigest
+from datalad_icf.dicom.sources import (
+    SourceFile,
+    VisitSources,
+    check_unchanged,
+    open_source,
+)
+from datalad_icf.dicom.tar_format import (
+    BLOCK,
+    RECORD,
+    build_member_header,
+    padding,
+)
+from datalad_icf.errors import SourceError
+
+Sink = Callable[[memoryview], None]
+
+
+@dataclass(frozen=True)
+class TarballSummary:
+    """What was written: size in bytes, and MD5 in hexadecimal digits"""
+
+    size: int
+    md5: str
+
+
+def write_tarball(
+    sources: VisitSources,
+    prefix: str,
+    sink: Sink,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> TarballSummary:
+    """Write the files of a visit as a tarball
+
+    Each file is a regular member below ``prefix``, with its content as it is,
+    mode 0644, owner root (0), group root (0), and as modification time that of
+    its study, or the latest of the visit.
+
+    Parameters
+    ----------
+    sources
+        The files, from `scan_sources`.
+    prefix
+        Top-level directory of all members.
+    sink
+        Called with the bytes of the tarball, in blocks of up to 1 MiB, which
+        are only valid during the call.
+    progress
+        Called with the number of bytes since the last call.
+
+    Raises
+    ------
+    SourceError
+        If a file is not any more as it was when scanned.
+    """
+    with BlockDigest() as digest:
+        stream = _BlockStream(digest, sink, progress)
+        for file in sources.files:
+            timestamp = sources.timestamp if file.timestamp is None else file.timestamp
+            stream.add(
+                build_member_header(f'{prefix}/{file.name}', file.size, timestamp)
+            )
+            _copy(sources, file, stream)
+            stream.add(bytes(padding(file.size)))
+        stream.add(bytes(2 * BLOCK))
+        stream.add(bytes(padding(stream.size, RECORD)))
+        stream.flush()
+        return TarballSummary(stream.size, digest.finish())
+
+
+def _copy(sources: VisitSources, file: SourceFile, stream: _BlockStream) -> None:
+    fd = open_source(sources, file.name)
+    try:
+        check_unchanged(sources, file, fd)
+        stream.add_file(fd, file.size, os.path.join(sources.root, file.name))
+        check_unchanged(sources, file, fd)
+    finally:
+        os.close(fd)
+
+
+class _BlockStream:
+    """Gathers bytes in blocks, for few calls of the operating system"""
+
+    def __init__(
+        self, digest: BlockDigest, sink: Sink, progress: Callable[[int], None] | None
+    ) -> None:
+        self.size = 0
+        self._digest = digest
+        self._sink = sink
+        self._progress = progress
+        self._block = digest.next_block()
+        self._fill = 0
+
+    def add(self, data: bytes) -> None:
+        while data:
+            room = BLOCK_SIZE - self._fill
+            part, data = data[:room], data[room:]
+            self._block[self._fill : self._fill + len(part)] = part
+            self._advance(len(part))
+
+    def add_file(self, fd: int, size: int, path: str) -> None:
+        """Add so many bytes of a file"""
+        todo = size
+        while todo:
+            try:
+                with memoryview(self._block) as view:
+                    count = os.readv(fd, [view[self._fill :][:todo]])
+            except OSError as e:
+                msg = f'{path!r} cannot be read: {e.strerror}'
+                raise SourceError(msg) from e
+            if count == 0:
+                msg = f'{path!r} is shorter than it was a moment ago; try again'
+                raise SourceError(msg)
+            todo -= count
+            self._advance(count)
+
+    def _advance(self, count: int) -> None:
+        self._fill += count
+        self.size += count
+        if self._fill == BLOCK_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        self._digest.digest_block(self._block, self._fill)
+        with memoryview(self._block) as view:
+            self._sink(view[: self._fill])
+        if self._progress:
+            self._progress(self._fill)
+        self._block = self._digest.next_block()
+        self._fill = 0

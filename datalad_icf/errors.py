@@ -1,0 +1,79 @@
+"""Errors of the package
+
+::
+
+    IcfError
+    +-- PreconditionError      what is needed is not there; nothing was touched
+    |   +-- IdentifierError    a study or visit identifier cannot be a file name
+    |   +-- MissingInputError  an earlier step has not been run
+    |   +-- ConflictError      another deposit stands in the way
+    |   +-- BusyError          another process is at work on the same deposit
+    |   +-- SourceError        the files of a visit cannot be packed as they are
+    |   +-- TarballError       the tarball is damaged, or not safe to use
+    |   +-- MetadataError      the metadata deposit is damaged, or does not fit
+    +-- StoreWriteError        the store could not be written (disk full, rights)
+    +-- GitError               git refused to make the dataset
+
+A message names the file, and the way out where there is one. It never has a
+value of a DICOM attribute in it that could name a patient.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    'BusyError',
+    'ConflictError',
+    'GitError',
+    'IcfError',
+    'IdentifierError',
+    'MetadataError',
+    'MissingInputError',
+    'PreconditionError',
+    'SourceError',
+    'StoreWriteError',
+    'TarballError',
+]
+
+
+class IcfError(Exception):
+    """Base of all errors that the package raises on purpose"""
+
+
+class PreconditionError(IcfError):
+    """A precondition does not hold, and nothing in the store was changed"""
+
+
+class IdentifierError(PreconditionError, ValueError):
+    """A study or visit identifier cannot be one component of a path"""
+
+
+class MissingInputError(PreconditionError):
+    """A file that an earlier step makes is not in the store"""
+
+
+class ConflictError(PreconditionError):
+    """A different deposit exists already"""
+
+
+class BusyError(PreconditionError):
+    """Another process works on the same deposit at this moment"""
+
+
+class SourceError(PreconditionError):
+    """The directory of a visit has something that cannot be packed"""
+
+
+class TarballError(PreconditionError):
+    """A tarball is damaged, compressed, or has members that are not safe"""
+
+
+class MetadataError(PreconditionError):
+    """A file of the metadata deposit is damaged, or does not fit the others"""
+
+
+class StoreWriteError(IcfError):
+    """Writing to the store failed, and what was written is removed again"""
+
+
+class GitError(IcfError):
+    """A git process failed while a dataset was made"""

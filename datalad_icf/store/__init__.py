@@ -1,0 +1,42 @@
+"""Where the files of a visit are, and how they get there
+
+.. currentmodule:: datalad_icf.store
+.. autosummary::
+
+   Visit
+   VisitPaths
+   find_visits
+   InstanceMetadata
+   TarballMetadata
+   read_instances
+   read_tarball_metadata
+   Draft
+   draft_file
+   format_md5sum
+   read_md5sum
+"""
+
+from __future__ import annotations
+
+from datalad_icf.store.deposit import Draft, draft_file, format_md5sum, read_md5sum
+from datalad_icf.store.layout import Visit, VisitPaths, find_visits
+from datalad_icf.store.metadata import (
+    InstanceMetadata,
+    TarballMetadata,
+    read_instances,
+    read_tarball_metadata,
+)
+
+__all__ = [
+    'Draft',
+    'InstanceMetadata',
+    'TarballMetadata',
+    'Visit',
+    'VisitPaths',
+    'draft_file',
+    'find_visits',
+    'format_md5sum',
+    'read_instances',
+    'read_md5sum',
+    'read_tarball_metadata',
+]

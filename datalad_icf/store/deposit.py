@@ -1,0 +1,217 @@
+"""Files appear in the store whole or not at all
+
+A file is written under a hidden name beside its target, the *draft*, and then
+put in place. The draft is locked by the process that writes it. So it is the
+lock of a deposit, too: a second process finds it taken and gives up, and a
+draft that a killed process left is free and will be used again by the next.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+from datalad_icf.errors import (
+    BusyError,
+    ConflictError,
+    MetadataError,
+    StoreWriteError,
+)
+
+_MD5SUM_LINE = re.compile(r'([0-9a-f]{32}) [ *](.+)')
+
+
+class Draft:
+    """A file in the making, locked by this process
+
+    Made by `draft_file`, which also removes it where it was not placed.
+
+    Attributes
+    ----------
+    target
+        Where the file is to appear.
+    path
+        Where it is written.
+    fd
+        Open file descriptor, at position 0 of an empty file.
+    """
+
+    def __init__(self, target: Path, path: Path, fd: int) -> None:
+        self.target = target
+        self.path = path
+        self.fd = fd
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of the data"""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.fd, view) :]
+
+    def place(self, *, replace: bool = False) -> None:
+        """Let the file appear at its target, on disk before it has the name
+
+        Parameters
+        ----------
+        replace
+            Whether a file at the target is replaced.
+
+        Raises
+        ------
+        ConflictError
+            If there is a file at the target, and it is not to be replaced.
+        """
+        os.fsync(self.fd)
+        if replace:
+            os.replace(self.path, self.target)
+        else:
+            try:
+                # unlike a rename, this fails if the target exists
+                os.link(self.path, self.target)
+            except FileExistsError as e:
+                msg = f'{self.target} exists already'
+                raise ConflictError(msg) from e
+            except OSError as e:
+                if e.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                    raise
+                # no hard links here; all who write to a store hold the draft
+                if self.target.exists():
+                    msg = f'{self.target} exists already'
+                    raise ConflictError(msg) from e
+                os.rename(self.path, self.target)
+            else:
+                os.unlink(self.path)
+        _sync_directory(self.target.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        # some network file systems cannot do this for directories
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _lock_draft(path: Path) -> int:
+    while True:
+        # the mode leaves the rights to umask and to the directory's defaults
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            flock(fd, LOCK_EX | LOCK_NB)
+            stat = os.fstat(fd)
+            # else it was placed or removed between opening and locking
+            if os.path.samestat(stat, os.stat(path)):
+                if stat.st_size == 0 and stat.st_nlink == 1:
+                    return fd
+                # Left by a process that was killed. Never truncated, since it may
+                # be a second name of the file that was just put in place.
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as e:
+            os.close(fd)
+            msg = f'another process is writing {path}; wait for it, then try again'
+            raise BusyError(msg) from e
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+@contextmanager
+def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]:
+    """Open a draft of a file of the store, and lock it
+
+    What is not placed when the context ends is removed, also the directory
+    that was made for it.
+
+    Parameters
+    ----------
+    target
+        Where the file is to appear.
+    make_directory
+        Whether the directory of the file is made, if there is none.
+
+    Raises
+    ------
+    BusyError
+        If another process has the draft.
+    StoreWriteError
+        If the store cannot be written to, or is full.
+    """
+    path = target.with_name(f'.{target.name}.part')
+    made: list[Path] = []
+    try:
+        if make_directory:
+            made = _make_directories(target.parent)
+        fd = _lock_draft(path)
+        try:
+            yield Draft(target, path, fd)
+        finally:
+            # only the draft of this process: what has the name may be another's
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(fd), os.stat(path)):
+                    os.unlink(path)
+            os.close(fd)
+    except OSError as e:
+        msg = f'cannot write {target}: {e.strerror or e}; nothing was deposited'
+        raise StoreWriteError(msg) from e
+    finally:
+        for directory in made:
+            # stays where it is not empty, that is, where the deposit is
+            with suppress(OSError):
+                directory.rmdir()
+
+
+def _make_directories(path: Path) -> list[Path]:
+    """Make a directory and its parents, return what was made, innermost first"""
+    missing = [path, *path.parents]
+    missing = missing[: next(i for i, p in enumerate(missing) if p.exists())]
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+    return missing
+
+
+def format_md5sum(md5: str, name: str) -> str:
+    """Text of a digest file, as ``md5sum --check`` of GNU coreutils reads it
+
+    Examples
+    --------
+    >>> format_md5sum('d41d8cd98f00b204e9800998ecf8427e', 'V_dicom.tar')
+    'd41d8cd98f00b204e9800998ecf8427e  V_dicom.tar\\n'
+    """
+    return f'{md5}  {name}\n'
+
+
+def read_md5sum(path: Path) -> str | None:
+    """Read the digest that a digest file has for its file
+
+    Returns
+    -------
+    str or None
+        32 hexadecimal digits, or nothing if there is no such file.
+
+    Raises
+    ------
+    MetadataError
+        If the file is something else than one line of ``md5sum``.
+    """
+    try:
+        text = path.read_text(errors='surrogateescape')
+    except FileNotFoundError:
+        return None
+    except OSError as e:
+        msg = f'cannot read {path}: {e.strerror}'
+        raise MetadataError(msg) from e
+    match = _MD5SUM_LINE.fullmatch(text.strip().lower())
+    if not match:
+        msg = f'{path} is not a line as md5sum writes it; check it, and remove it'
+        raise MetadataError(msg)
+    return match[1]
+
