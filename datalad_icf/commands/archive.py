@@ -72,7 +72,8 @@ class IcfArchive(ValidatedInterface):
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
             'text': 'Archive a scanner export as visit P000123 of study my-study',
-            'code_cmd': 'datalad icf-archive --id my-study P000123 -o /data/store export/',
+            'code_cmd': 'datalad icf-archive --id my-study P000123 '
+            '-o /data/store export/',
             'code_py': "icf_archive('export', id=('my-study', 'P000123'), "
             "store_dir='/data/store')",
         },

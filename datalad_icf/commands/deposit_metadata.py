@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from logging import getLogger
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datalad_next.commands import (
     Parameter,
@@ -19,6 +19,9 @@ from datalad_icf.commands.results import Outcome
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
+
+if TYPE_CHECKING:
+    from datalad_icf.dicom import Attribute
 
 lgr = getLogger('datalad.icf.deposit_metadata')
 
@@ -39,7 +42,7 @@ class IcfDepositMetadata(ValidatedInterface):
 
     _validator_ = params.visit_validator(
         pattern=True,
-        keywords=params.EnsureKeywords(),
+        keywords=params.EnsureAttributes(),
         existing=params.EXISTING_CONSTRAINT,
     )
     _params_: ClassVar[dict[str, Parameter]] = {
@@ -82,15 +85,15 @@ class IcfDepositMetadata(ValidatedInterface):
         *,
         id: Visit = params.UNSET,
         store_dir: Path = params.UNSET,
-        keywords: tuple[str, ...] = params.UNSET,
+        keywords: tuple[Attribute, ...] = params.UNSET,
         existing: str = 'refuse',
     ) -> Iterator[dict[str, Any]]:
-        from datalad_icf.dicom import deposit_metadata
+        from datalad_icf.dicom import DEFAULT_ATTRIBUTES, deposit_metadata
 
         def step(paths: VisitPaths, progress: Progress) -> Outcome:
             made = deposit_metadata(
                 paths,
-                keywords=keywords,
+                attributes=tuple(dict.fromkeys((*DEFAULT_ATTRIBUTES, *keywords))),
                 replace=existing == 'replace',
                 progress=progress,
             )

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from datetime import timezone, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from datalad_next.commands import EnsureCommandParameterization, Parameter
 from datalad_next.constraints import Constraint, EnsureChoice
 
 from datalad_icf.errors import PreconditionError
-from datalad_icf.store import Visit
+from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url
+
+if TYPE_CHECKING:
+    # slow to import, for what a command may not need
+    from datalad_icf.dicom import Attribute
 
 # DataLad wants a default for each keyword, also for one that must be given, and
 # constraints replace it
@@ -29,7 +33,15 @@ def _configured(name: str) -> str | None:
     return value[-1] if isinstance(value, tuple) else value
 
 
-class EnsureVisit(Constraint):
+class _Constraint(Constraint):
+    def refuse(self, value: Any, problem: str) -> NoReturn:
+        """Raise the error of a constraint"""
+        # by name, because the text itself may have braces, and is a template
+        self.raise_for(value, '{problem}', problem=problem)
+        raise AssertionError
+
+
+class EnsureVisit(_Constraint):
     """Ensure a study and a visit identifier, as a `Visit`"""
 
     input_synopsis = 'STUDY-ID VISIT-ID'
@@ -48,19 +60,19 @@ class EnsureVisit(Constraint):
                 or len(value) != 2
                 or not all(isinstance(v, str) for v in value)
             ):
-                self.raise_for(value, 'a study and a visit identifier are needed')
+                self.refuse(value, 'a study and a visit identifier are needed')
             try:
                 visit = Visit(*value)
             except PreconditionError as e:
-                self.raise_for(value, str(e))
+                self.refuse(value, str(e))
         if visit.is_pattern and not self._pattern:
-            self.raise_for(
+            self.refuse(
                 value, 'the visit identifier must not have any of the characters *?['
             )
         return visit
 
 
-class EnsureStoreDir(Constraint):
+class EnsureStoreDir(_Constraint):
     """Ensure an absolute path, by default the configured or current directory"""
 
     input_synopsis = 'PATH'
@@ -72,24 +84,22 @@ class EnsureStoreDir(Constraint):
         return Path(value).expanduser().absolute()
 
 
-class EnsureStoreUrl(Constraint):
+class EnsureStoreUrl(_Constraint):
     """Ensure the base URL of a store, by default the configured one"""
 
     input_synopsis = 'URL'
 
     def __call__(self, value: Any) -> str:
         """Check a URL"""
-        from datalad_icf.dataset import DEFAULT_STORE_URL, check_store_url
-
         url = value or _configured('datalad.icf.store-url') or DEFAULT_STORE_URL
         try:
             return check_store_url(str(url))
         except PreconditionError as e:
             # the value may have a password in it
-            self.raise_for('URL', str(e))
+            self.refuse('URL', str(e))
 
 
-class EnsureTimeZone(Constraint):
+class EnsureTimeZone(_Constraint):
     """Ensure a time zone, by default the configured one, or UTC"""
 
     input_synopsis = 'ZONE'
@@ -104,36 +114,32 @@ class EnsureTimeZone(Constraint):
         try:
             return ZoneInfo(name)
         except (KeyError, ValueError, OSError):
-            self.raise_for(
-                value, f'{name!r} is no time zone; an example is Europe/Berlin'
-            )
+            self.refuse(value, f'{name!r} is no time zone; an example is Europe/Berlin')
 
 
-class EnsureKeywords(Constraint):
-    """Ensure DICOM keywords, the configured ones added to the usual ones"""
+class EnsureAttributes(_Constraint):
+    """Ensure DICOM keywords, by default the configured ones, as attributes"""
 
     input_synopsis = 'KEYWORD'
 
-    def __call__(self, value: Any) -> tuple[str, ...]:
+    def __call__(self, value: Any) -> tuple[Attribute, ...]:
         """Look up keywords"""
-        from datalad_icf.dicom import DEFAULT_KEYWORDS
-        from datalad_icf.dicom.header import find_attributes
-
         if value is None:
-            value = (_configured('datalad.icf.metadata-keywords') or '').replace(
-                ',', ' '
-            )
-        names = value.split() if isinstance(value, str) else list(value)
-        keywords = tuple(dict.fromkeys((*DEFAULT_KEYWORDS, *names)))
+            value = _configured('datalad.icf.metadata-keywords') or ''
+        keywords = value.replace(',', ' ').split() if isinstance(value, str) else value
+        return tuple(self._find(str(keyword)) for keyword in keywords)
+
+    def _find(self, keyword: str) -> Attribute:
+        from datalad_icf.dicom import find_attribute
+
         try:
-            find_attributes(keywords)
-        except KeyError as e:
-            self.raise_for(
-                value,
-                f'{e.args[0]!r} is no DICOM keyword of a data set; an example is '
+            return find_attribute(keyword)
+        except KeyError:
+            self.refuse(
+                keyword,
+                'this is no DICOM keyword of an element of a data set; an example is '
                 'EchoTime',
             )
-        return keywords
 
 
 VISIT_PARAMS: dict[str, Parameter] = {

@@ -114,7 +114,12 @@ def _report_progress(logger: Logger, path: Path) -> Progress:
             yield advance
         finally:
             log_progress(
-                logger.info, bar, '%s %s: done', label, path.name, noninteractive_level=5
+                logger.info,
+                bar,
+                '%s %s: done',
+                label,
+                path.name,
+                noninteractive_level=5,
             )
 
     return step

@@ -8,35 +8,18 @@
    VisitDataset
    build_key
    build_locator
-   build_tarball_url
-   build_clone_url
-   check_store_url
 """
 
 from __future__ import annotations
 
 from datalad_icf.dataset.branches import VisitDataset
-from datalad_icf.dataset.export import (
-    DEFAULT_STORE_URL,
-    DatasetReport,
-    deposit_dataset,
-)
-from datalad_icf.dataset.keys import (
-    build_clone_url,
-    build_key,
-    build_locator,
-    build_tarball_url,
-    check_store_url,
-)
+from datalad_icf.dataset.export import DatasetReport, deposit_dataset
+from datalad_icf.dataset.keys import build_key, build_locator
 
 __all__ = [
-    'DEFAULT_STORE_URL',
     'DatasetReport',
     'VisitDataset',
-    'build_clone_url',
     'build_key',
     'build_locator',
-    'build_tarball_url',
-    'check_store_url',
     'deposit_dataset',
 ]

@@ -16,14 +16,13 @@ from typing import Any
 from datalad_icf.dataset.keys import (
     build_key,
     build_locator,
-    build_tarball_url,
     dataset_path,
     encode_name,
     log_path,
     object_path,
 )
 from datalad_icf.errors import MetadataError
-from datalad_icf.store import InstanceMetadata, TarballMetadata
+from datalad_icf.store import InstanceMetadata, TarballMetadata, build_tarball_url
 
 # recorded on behalf of the instance, besides its attributes
 _FIELDS = ('path', 'md5', 'size')
@@ -95,9 +94,7 @@ class VisitDataset:
 
     def iter_main(self) -> Iterator[Entry]:
         """Files of the main branch, in the order of their paths"""
-        yield Entry(
-            b'.datalad/.gitattributes', b'config annex.largefiles=nothing\n'
-        )
+        yield Entry(b'.datalad/.gitattributes', b'config annex.largefiles=nothing\n')
         yield Entry(
             b'.datalad/config',
             f'[datalad "dataset"]\n\tid = {self.dataset_id}\n'.encode(),
@@ -196,7 +193,9 @@ def _check_paths(
     for path in by_path:
         parts = path.split('/')
         if '.git' in (part.lower() for part in parts) or parts[0] in _RESERVED:
-            msg = f'{path!r} cannot be a file of a dataset; rename it, and archive again'
+            msg = (
+                f'{path!r} cannot be a file of a dataset; rename it, and archive again'
+            )
             raise MetadataError(msg)
         directories.update('/'.join(parts[:n]) for n in range(1, len(parts)))
     for path in by_path:

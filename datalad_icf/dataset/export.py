@@ -19,19 +19,19 @@ from datalad_icf.dataset.git import (
     read_refs,
     unpack_export,
 )
-from datalad_icf.dataset.keys import build_clone_url, check_store_url
 from datalad_icf.errors import ConflictError, GitError, MetadataError
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
+    DEFAULT_STORE_URL,
     InstanceMetadata,
     TarballMetadata,
     VisitPaths,
+    build_clone_url,
+    check_store_url,
     draft_file,
     read_instances,
     read_tarball_metadata,
 )
-
-DEFAULT_STORE_URL = 'https://data.inm-icf.de'
 
 
 @dataclass

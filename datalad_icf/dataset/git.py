@@ -28,9 +28,7 @@ _SETTINGS = (
 _CONFIG = b'[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n'
 
 
-def _run_git(
-    git_dir: Path, *args: str, lines: Iterable[bytes] | None = None
-) -> str:
+def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) -> str:
     """Run git, away from all configuration of the user and the machine"""
     env = {k: v for k, v in os.environ.items() if not k.startswith('GIT_')}
     env.update(
@@ -130,9 +128,13 @@ def _iter_stream(
     yield b'feature done\n'
     for ref, entries in branches.items():
         yield (
-            f'commit {ref}\ncommitter {_IDENTITY} {timestamp} +0000\n'
-            f'data {len(text)}\n'
-        ).encode() + text + b'\n'
+            (
+                f'commit {ref}\ncommitter {_IDENTITY} {timestamp} +0000\n'
+                f'data {len(text)}\n'
+            ).encode()
+            + text
+            + b'\n'
+        )
         for entry in entries:
             mode = b'120000' if entry.is_symlink else b'100644'
             yield b'M %s inline %s\ndata %d\n%s\n' % (

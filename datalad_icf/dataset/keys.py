@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from hashlib import md5 as _md5
 from struct import unpack
-from urllib.parse import quote, urlsplit
-
-from datalad_icf.errors import PreconditionError
+from urllib.parse import quote
 
 _DIGITS = '0123456789zqjxkmvwgpfZQJXKMVWGPF'
 _MAX_EXTENSIONS = 2
@@ -20,6 +18,10 @@ _MAX_EXTENSION_BYTES = 4
 _KEY_IN_FILE_NAME = str.maketrans({'&': '&a', '%': '&s', ':': '&c', '/': '%'})
 # what neither a line of git-annex nor the syntax of the URL can hold
 _NOT_IN_LOCATOR = re.compile('[&#\0-\x1f\x7f\ud800-\udfff]')
+
+_LOCATOR = re.compile(
+    r'dl\+archive:(.+?)#.*&size=(\d+)&atype=tar&offset=(\d+)', re.DOTALL
+)
 
 
 def encode_name(name: str) -> bytes:
@@ -131,6 +133,24 @@ def build_locator(
     return url, by_name and path == dataset_path(path)
 
 
+def parse_locator(url: str) -> tuple[str, int, int] | None:
+    """Read what is needed to find a member by its offset
+
+    Returns
+    -------
+    tuple or None
+        Key of the tarball, size and offset of the member in bytes; nothing if
+        the URL has no offset.
+
+    Examples
+    --------
+    >>> parse_locator('dl+archive:KEY#path=a.dcm&size=5&atype=tar&offset=1536')
+    ('KEY', 5, 1536)
+    """
+    match = _LOCATOR.fullmatch(url)
+    return (match[1], int(match[2]), int(match[3])) if match else None
+
+
 def dataset_path(path: str) -> str:
     """Path of a member in the dataset: without empty and ``.`` components
 
@@ -140,57 +160,3 @@ def dataset_path(path: str) -> str:
     'S_V/a.dcm'
     """
     return '/'.join(part for part in path.split('/') if part not in ('', '.'))
-
-
-def build_tarball_url(store_url: str, store_path: str) -> str:
-    """Build the URL of a file of the store (RFC 3986)
-
-    Examples
-    --------
-    >>> build_tarball_url('https://example.org/', 'study 1/V_dicom.tar')
-    'https://example.org/study%201/V_dicom.tar'
-    """
-    return f'{store_url.rstrip("/")}/{quote(store_path)}'
-
-
-def build_clone_url(store_url: str, deposit_prefix: str) -> str:
-    """Build the URL from which ``datalad clone`` gets a dataset
-
-    Parameters
-    ----------
-    store_url
-        Base URL of the store.
-    deposit_prefix
-        Path of the two files of the dataset up to their annex key.
-
-    Examples
-    --------
-    >>> build_clone_url('https://example.org', 'study1/visitA_')
-    ... # doctest: +ELLIPSIS
-    'datalad-annex::?type=external&externaltype=uncurl&url=https://example.org/...
-    """
-    # git-remote-datalad-annex decodes the value once more than the server does
-    url = quote(build_tarball_url(store_url, deposit_prefix), safe='/:@[]!$()*,;=~')
-    return (
-        'datalad-annex::?type=external&externaltype=uncurl'
-        f'&url={url}{{{{annex_key}}}}&encryption=none'
-    )
-
-
-def check_store_url(url: str) -> str:
-    """Return the URL, if it can be the base of the URLs in a dataset
-
-    Raises
-    ------
-    PreconditionError
-        If it is no plain http, https or file URL, or has a user or password.
-    """
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        # not shown: it would stand in logs and records
-        msg = 'the store URL has a user or password, which all clones would get'
-        raise PreconditionError(msg)
-    if parts.scheme not in ('http', 'https', 'file') or parts.query or parts.fragment:
-        msg = f'store URL {url!r} is no http, https or file URL without query'
-        raise PreconditionError(msg)
-    return url

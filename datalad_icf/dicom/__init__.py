@@ -7,6 +7,8 @@
    ArchiveReport
    deposit_metadata
    MetadataReport
+   Attribute
+   find_attribute
    list_files
    scan_sources
    VisitSources
@@ -19,18 +21,20 @@
 from __future__ import annotations
 
 from datalad_icf.dicom.archive import ArchiveReport, archive_visit
-from datalad_icf.dicom.describe import (
-    DEFAULT_KEYWORDS,
-    MetadataReport,
-    deposit_metadata,
+from datalad_icf.dicom.describe import MetadataReport, deposit_metadata
+from datalad_icf.dicom.header import (
+    DEFAULT_ATTRIBUTES,
+    Attribute,
+    find_attribute,
 )
 from datalad_icf.dicom.members import Member, TarballReader
 from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
 from datalad_icf.dicom.tarball import TarballSummary, write_tarball
 
 __all__ = [
-    'DEFAULT_KEYWORDS',
+    'DEFAULT_ATTRIBUTES',
     'ArchiveReport',
+    'Attribute',
     'Member',
     'MetadataReport',
     'TarballReader',
@@ -38,6 +42,7 @@ __all__ = [
     'VisitSources',
     'archive_visit',
     'deposit_metadata',
+    'find_attribute',
     'list_files',
     'scan_sources',
     'write_tarball',

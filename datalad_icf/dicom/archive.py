@@ -11,7 +11,12 @@ from typing import BinaryIO
 
 from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
 from datalad_icf.dicom.tarball import TarballSummary, write_tarball
-from datalad_icf.errors import ConflictError, IdentifierError, MetadataError, SourceError
+from datalad_icf.errors import (
+    ConflictError,
+    IdentifierError,
+    MetadataError,
+    SourceError,
+)
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import VisitPaths, draft_file, format_md5sum, read_md5sum
 

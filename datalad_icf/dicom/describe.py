@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
+from functools import partial
 from hashlib import md5
 from pathlib import Path
 
 from datalad_icf.dicom.header import (
+    DEFAULT_ATTRIBUTES,
     Attribute,
     HeaderError,
     NotDicomError,
     attribute_values,
-    find_attributes,
     read_elements,
     wanted_tags,
 )
@@ -31,16 +32,6 @@ from datalad_icf.store import (
     read_tarball_metadata,
 )
 from datalad_icf.store.metadata import iter_instances_json
-
-# what the tools before this one recorded; none of them can name a patient
-DEFAULT_KEYWORDS = (
-    'SeriesDescription',
-    'SeriesNumber',
-    'Modality',
-    'MRAcquisitionType',
-    'ProtocolName',
-    'PulseSequenceName',
-)
 
 
 @dataclass
@@ -71,7 +62,7 @@ class MetadataReport:
 def deposit_metadata(
     paths: VisitPaths,
     *,
-    keywords: tuple[str, ...] = DEFAULT_KEYWORDS,
+    attributes: tuple[Attribute, ...] = DEFAULT_ATTRIBUTES,
     replace: bool = False,
     progress: Progress = no_progress,
 ) -> MetadataReport:
@@ -81,8 +72,8 @@ def deposit_metadata(
     ----------
     paths
         The visit.
-    keywords
-        DICOM keywords (PS3.6) of the attributes to be recorded.
+    attributes
+        The DICOM attributes to be recorded.
     replace
         Whether other metadata are replaced.
     progress
@@ -101,13 +92,13 @@ def deposit_metadata(
     BusyError, StoreWriteError
         See `datalad_icf.store.draft_file`.
     """
-    if not replace and (known := _find_current(paths, keywords)):
+    if not replace and (known := _find_current(paths, attributes)):
         return MetadataReport(is_new=False, tarball=known)
     if not paths.tarball.exists():
         msg = f'{paths.tarball} is not there; run icf-archive first'
         raise MissingInputError(msg)
     with draft_file(paths.dicoms_metadata) as dicoms:
-        report = _describe(paths, keywords, dicoms, progress)
+        report = _describe(paths, attributes, dicoms, progress)
         missing = [p.name for p in _metadata_files(paths) if not p.exists()]
         report.is_new = replace or len(missing) == 2
         if not report.is_new:
@@ -127,7 +118,7 @@ def _metadata_files(paths: VisitPaths) -> tuple[Path, Path]:
 
 
 def _find_current(
-    paths: VisitPaths, keywords: tuple[str, ...]
+    paths: VisitPaths, attributes: tuple[Attribute, ...]
 ) -> TarballMetadata | None:
     """Return the metadata that are there, if nothing speaks against them
 
@@ -135,6 +126,7 @@ def _find_current(
     tarball, and have its size and the digest of its digest file. So a run over
     all visits of a study need not read all tarballs again.
     """
+    keywords = {attribute.keyword for attribute in attributes}
     try:
         tarball = read_tarball_metadata(paths.tarball_metadata)
         instances = read_instances(paths.dicoms_metadata, tarball.dicoms_md5)
@@ -149,7 +141,7 @@ def _find_current(
         and tarball.md5 == read_md5sum(paths.md5sum)
         # the time of modification is that of the scan
         and stat.st_ctime_ns < written.st_ctime_ns
-        and all(set(i.attributes) == set(keywords) for i in instances)
+        and all(set(i.attributes) == keywords for i in instances)
     ):
         return tarball
     return None
@@ -157,12 +149,12 @@ def _find_current(
 
 def _describe(
     paths: VisitPaths,
-    keywords: tuple[str, ...],
+    attributes: tuple[Attribute, ...],
     dicoms: Draft,
     progress: Progress,
 ) -> MetadataReport:
     warnings: list[str] = []
-    described = _Described(find_attributes(keywords), warnings)
+    described = _Described(attributes, warnings)
     written = md5(usedforsecurity=False)
     size = paths.tarball.stat().st_size
     with (
@@ -218,10 +210,9 @@ class _Described:
         for member in reader.members():
             self.mtime = member.mtime if first else max(self.mtime, member.mtime)
             first = False
-            place = (member.offset, member.size)
             try:
                 elements = read_elements(
-                    member.head, self._tags, lambda place=place: reader.open_member(*place)
+                    member.head, self._tags, partial(reader.open_member, member)
                 )
             except NotDicomError:
                 self.other_files += 1
@@ -270,8 +261,8 @@ def _compare(
             differs = paths.tarball_metadata
     if differs:
         msg = (
-            f'{differs} exists, and is not of this tarball and these keywords; see what '
-            'is right, then use --existing replace'
+            f'{differs} exists, and is not of this tarball and these keywords; see '
+            'what is right, then use --existing replace'
         )
         raise ConflictError(msg)
     return tarball

@@ -90,7 +90,7 @@ def scan_elements(head: bytes, tags: frozenset[int]) -> dict[int, RawElement]:
         elements are not in order, or the encoding is not as declared.
     """
     position, explicit = _skip_file_meta(head)
-    found = {}
+    found: dict[int, RawElement] = {}
     last = max(tags)
     previous = 0
     end = len(head)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from datalad_icf.dicom.elements import (
@@ -93,7 +93,7 @@ def _read_with_pydicom(
                 stop_when=lambda tag, _vr, _length: tag > last,
                 specific_tags=list(tags),
             )
-            found = {}
+            found: dict[int, RawElement] = {}
             for tag in tags:
                 element = dataset.get_item(tag)
                 if element is None:
@@ -142,25 +142,27 @@ def study_timestamp(study_date: bytes, study_time: bytes, zone: tzinfo) -> float
     """
     from pydicom.valuerep import DA, TM
 
-    parsed = []
-    for keyword, vr, raw in (
-        ('StudyDate', DA, study_date),
-        ('StudyTime', TM, study_time),
-    ):
-        text = raw.decode('latin-1').rstrip('\0 ')
-        try:
-            with warnings.catch_warnings():
-                # a second of 60 is changed to 59
-                warnings.simplefilter('ignore')
-                value = vr(text)
-        except (ValueError, TypeError):
-            value = None
-        if not value:
-            shown = repr(text[:16]) if text else 'empty'
-            msg = f'{keyword} is {shown}'
-            raise ValueError(msg)
-        parsed.append(value)
-    return datetime.combine(parsed[0], parsed[1], tzinfo=zone).timestamp()
+    return datetime.combine(
+        _parse('StudyDate', DA, study_date),
+        _parse('StudyTime', TM, study_time),
+        tzinfo=zone,
+    ).timestamp()
+
+
+def _parse(keyword: str, vr: Callable[[str], Any], raw: bytes) -> Any:
+    text = raw.decode('latin-1').rstrip('\0 ')
+    try:
+        with warnings.catch_warnings():
+            # a second of 60 is changed to 59
+            warnings.simplefilter('ignore')
+            value = vr(text)
+    except (ValueError, TypeError):
+        value = None
+    if not value:
+        shown = repr(text[:16]) if text else 'empty'
+        msg = f'{keyword} is {shown}'
+        raise ValueError(msg)
+    return value
 
 
 @dataclass(frozen=True)
@@ -171,29 +173,37 @@ class Attribute:
     tag: int
 
 
-@cache
-def find_attributes(keywords: tuple[str, ...]) -> tuple[Attribute, ...]:
-    """Look up DICOM keywords
+# What the tools before this one recorded; none of them can name a patient. With
+# their tags, so that they are known without the dictionary of pydicom.
+DEFAULT_ATTRIBUTES = (
+    Attribute('SeriesDescription', 0x0008103E),
+    Attribute('SeriesNumber', 0x00200011),
+    Attribute('Modality', 0x00080060),
+    Attribute('MRAcquisitionType', 0x00180023),
+    Attribute('ProtocolName', 0x00181030),
+    Attribute('PulseSequenceName', 0x00189005),
+)
+
+
+def find_attribute(keyword: str) -> Attribute:
+    """Look up a DICOM keyword
 
     Raises
     ------
     KeyError
-        With the keyword that DICOM PS3.6 does not have.
+        If DICOM PS3.6 does not have it for an element of a data set.
 
     Examples
     --------
-    >>> f'{find_attributes(("Modality",))[0].tag:08X}'
-    '00080060'
+    >>> f'{find_attribute("EchoTime").tag:08X}'
+    '00180081'
     """
     from pydicom.datadict import tag_for_keyword
 
-    found = []
-    for keyword in keywords:
-        tag = tag_for_keyword(keyword)
-        if tag is None or tag >> 16 == 2:
-            raise KeyError(keyword)
-        found.append(Attribute(keyword, int(tag)))
-    return tuple(found)
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag >> 16 == 2:
+        raise KeyError(keyword)
+    return Attribute(keyword, int(tag))
 
 
 def wanted_tags(attributes: Iterable[Attribute]) -> frozenset[int]:

@@ -128,10 +128,10 @@ class TarballReader:
         """MD5 of the whole tarball, after all members were read"""
         return self._digest.finish()
 
-    def open_member(self, member_offset: int, member_size: int) -> BinaryIO:
+    def open_member(self, member: Member) -> BinaryIO:
         """Open the content of a member that was read already"""
         fd = os.dup(self._file.fileno())
-        return io.BufferedReader(_Window(fd, member_offset, member_size))
+        return io.BufferedReader(_Window(fd, member.offset, member.size))
 
     def members(self) -> Iterator[Member]:
         """Read all regular members, in the order of the tarball"""
@@ -146,7 +146,12 @@ class TarballReader:
                 self._check_not_compressed(block)
             try:
                 header = parse_member_header(block)
-                if header.kind in (PAX_MEMBER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK):
+                if header.kind in (
+                    PAX_MEMBER,
+                    PAX_GLOBAL,
+                    GNU_LONG_NAME,
+                    GNU_LONG_LINK,
+                ):
                     extended = self._take_extended(header)
                     if header.kind == PAX_MEMBER:
                         records = parse_records(extended)
@@ -157,7 +162,9 @@ class TarballReader:
                 size = int(records.get(b'size', header.size))
                 mtime = float(records.get(b'mtime', header.mtime))
             except (TarballError, ValueError) as e:
-                raise self._error(f'is damaged before byte {self._position}: {e}') from e
+                raise self._error(
+                    f'is damaged before byte {self._position}: {e}'
+                ) from e
             if any(key.startswith(b'GNU.sparse') for key in records):
                 raise self._error(f'has {_show(name)}, which is a sparse file')
             records, long_name = {}, None
@@ -185,7 +192,11 @@ class TarballReader:
 
     def _check_name(self, name: bytes, names: set[bytes]) -> None:
         parts = [part for part in name.split(b'/') if part not in (b'', b'.')]
-        if name.startswith(b'/') or b'..' in parts or (not parts and name not in (b'.', b'./')):
+        if (
+            name.startswith(b'/')
+            or b'..' in parts
+            or (not parts and name not in (b'.', b'./'))
+        ):
             raise self._error(f'has the unsafe name {_show(name)}')
         normal = b'/'.join(parts)
         if normal in names:

@@ -92,7 +92,9 @@ def _build_records(records: list[tuple[str, str]]) -> bytes:
     try:
         encoded = [(k.encode(), v.encode()) for k, v in records]
     except UnicodeEncodeError:
-        encoded = [(k.encode(), v.encode('utf-8', 'surrogateescape')) for k, v in records]
+        encoded = [
+            (k.encode(), v.encode('utf-8', 'surrogateescape')) for k, v in records
+        ]
         encoded.insert(0, (b'hdrcharset', b'BINARY'))
     built = bytearray()
     for keyword, value in encoded:

@@ -14,6 +14,9 @@
    draft_file
    format_md5sum
    read_md5sum
+   build_tarball_url
+   build_clone_url
+   check_store_url
 """
 
 from __future__ import annotations
@@ -26,13 +29,23 @@ from datalad_icf.store.metadata import (
     read_instances,
     read_tarball_metadata,
 )
+from datalad_icf.store.url import (
+    DEFAULT_STORE_URL,
+    build_clone_url,
+    build_tarball_url,
+    check_store_url,
+)
 
 __all__ = [
+    'DEFAULT_STORE_URL',
     'Draft',
     'InstanceMetadata',
     'TarballMetadata',
     'Visit',
     'VisitPaths',
+    'build_clone_url',
+    'build_tarball_url',
+    'check_store_url',
     'draft_file',
     'find_visits',
     'format_md5sum',

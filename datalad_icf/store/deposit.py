@@ -214,4 +214,3 @@ def read_md5sum(path: Path) -> str | None:
         msg = f'{path} is not a line as md5sum writes it; check it, and remove it'
         raise MetadataError(msg)
     return match[1]
-

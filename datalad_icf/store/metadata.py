@@ -123,7 +123,12 @@ def read_tarball_metadata(path: Path) -> TarballMetadata:
     record = _load(path)[0]
     if not isinstance(record, dict):
         raise _damaged(path, 'it is no JSON object')
-    for name, kind in (('size', int), ('md5', str), ('dspath', str), ('storepath', str)):
+    for name, kind in (
+        ('size', int),
+        ('md5', str),
+        ('dspath', str),
+        ('storepath', str),
+    ):
         if not isinstance(record.get(name), kind):
             raise _damaged(path, f'the field {name!r} is absent or of a wrong type')
     if not _MD5.fullmatch(record['md5']):
