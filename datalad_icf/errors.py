@@ -7,6 +7,7 @@
     |   +-- IdentifierError    a study or visit identifier cannot be a file name
     |   +-- MissingInputError  an earlier step has not been run
     |   +-- ConflictError      another deposit stands in the way
+    |   +-- StoreAccessError   the store is not writable
     |   +-- BusyError          another process is at work on the same deposit
     |   +-- SourceError        the files of a visit cannot be packed as they are
     |   +-- TarballError       the tarball is damaged, or not safe to use
@@ -30,6 +31,7 @@ __all__ = [
     'MissingInputError',
     'PreconditionError',
     'SourceError',
+    'StoreAccessError',
     'StoreWriteError',
     'TarballError',
 ]
@@ -53,6 +55,10 @@ class MissingInputError(PreconditionError):
 
 class ConflictError(PreconditionError):
     """A different deposit exists already"""
+
+
+class StoreAccessError(PreconditionError):
+    """The store cannot be written to"""
 
 
 class BusyError(PreconditionError):

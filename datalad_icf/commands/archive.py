@@ -17,7 +17,7 @@ from datalad_next.commands import (
 from datalad_next.constraints import EnsureBool, EnsurePath
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome
+from datalad_icf.commands.results import Outcome, count
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -109,8 +109,8 @@ class IcfArchive(ValidatedInterface):
             )
             return Outcome(
                 is_new=made.is_new,
-                message=f'{made.instances} images, {made.files} files, '
-                f'{made.size} bytes',
+                message=f'{count(made.instances, "image")} in '
+                f'{count(made.files, "file")}, {made.size / 1e6:.1f} MB',
                 warnings=made.warnings,
                 restored=made.restored,
                 fields={

@@ -15,7 +15,7 @@ from datalad_next.commands import (
 )
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome
+from datalad_icf.commands.results import Outcome, count
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -86,7 +86,8 @@ class IcfDepositDataset(ValidatedInterface):
             )
             return Outcome(
                 is_new=made.is_new,
-                message=f'{made.instances} images, clone from {made.clone_url!r}',
+                message=f'{count(made.instances, "image")}, clone from '
+                f'{made.clone_url!r}',
                 warnings=made.warnings,
                 restored=made.restored,
                 fields={

@@ -15,7 +15,7 @@ from datalad_next.commands import (
 )
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome
+from datalad_icf.commands.results import Outcome, count
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -99,7 +99,7 @@ class IcfDepositMetadata(ValidatedInterface):
             )
             return Outcome(
                 is_new=made.is_new,
-                message=f'{made.tarball.instances} images described',
+                message=f'{count(made.tarball.instances, "image")} described',
                 warnings=made.warnings,
                 restored=made.restored,
                 fields={

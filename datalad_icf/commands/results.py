@@ -101,3 +101,14 @@ def done(record: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
         **more,
         **outcome.fields,
     )
+
+
+def count(number: int | None, noun: str) -> str:
+    """Say how many there are
+
+    Examples
+    --------
+    >>> count(1, 'image'), count(384, 'image')
+    ('1 image', '384 images')
+    """
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'

@@ -100,7 +100,7 @@ def deposit_dataset(
         If there is another dataset, and it is not to be replaced.
     GitError
         If git is missing, or fails.
-    BusyError, StoreWriteError
+    BusyError, StoreAccessError, StoreWriteError
         See `datalad_icf.store.draft_file`.
     """
     tarball = read_tarball_metadata(paths.tarball_metadata)

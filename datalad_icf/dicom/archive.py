@@ -83,7 +83,7 @@ def archive_visit(
         If there is another tarball.
     MetadataError
         If there is a digest file that is not of the tarball.
-    BusyError, StoreWriteError
+    BusyError, StoreAccessError, StoreWriteError
         See `datalad_icf.store.draft_file`.
     """
     if paths.visit.is_pattern:

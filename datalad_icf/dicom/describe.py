@@ -89,7 +89,7 @@ def deposit_metadata(
         If the tarball is not what its digest file says.
     ConflictError
         If there are other metadata, and they are not to be replaced.
-    BusyError, StoreWriteError
+    BusyError, StoreAccessError, StoreWriteError
         See `datalad_icf.store.draft_file`.
     """
     if not replace and (known := _find_current(paths, attributes)):

@@ -22,6 +22,9 @@ _SHORT_VRS = frozenset(
     b'AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US'.split()
 )
 _LONG_VRS = frozenset(b'OB OD OF OL OV OW SQ SV UC UN UR UT UV'.split())
+_VRS = _SHORT_VRS | _LONG_VRS
+# UN of undefined length is a sequence, too, but one with implicit VR inside
+_SEQUENCE = frozenset((b'SQ', b''))
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
@@ -41,10 +44,13 @@ class RawElement(NamedTuple):
         Value representation, empty for implicit VR.
     value
         The bytes of the value, padding included.
+    little_endian
+        Byte order of numbers.
     """
 
     vr: bytes
     value: bytes
+    little_endian: bool = True
 
 
 class IncompleteHeader(Exception):
@@ -107,8 +113,8 @@ def scan_elements(head: bytes, tags: frozenset[int]) -> dict[int, RawElement]:
             group, number, length = _implicit(head, position)
             value = position + 8
             vr = b''
-            if head[position + 4 : position + 6].isupper():
-                # looks like a VR, and would be a length of 16 kB and more
+            if head[position + 4 : position + 6] in _VRS:
+                # explicit after all: as a length it would be 16 kB and more
                 raise UnusualHeader
         tag = group << 16 | number
         if tag > last:
@@ -117,6 +123,8 @@ def scan_elements(head: bytes, tags: frozenset[int]) -> dict[int, RawElement]:
             raise UnusualHeader
         previous = tag
         if length == _UNDEFINED:
+            if vr not in _SEQUENCE:
+                raise UnusualHeader
             position = _skip_sequence(head, value, explicit)
             continue
         position = value + length
@@ -187,6 +195,8 @@ def _skip_sequence(head: bytes, position: int, explicit: bool) -> int:
             else:
                 raise UnusualHeader
         if length == _UNDEFINED:
+            if explicit and vr not in _SEQUENCE:
+                raise UnusualHeader
             open_ends.append(_SEQUENCE_END)
         else:
             position += length

@@ -101,11 +101,10 @@ def _read_with_pydicom(
                 if not isinstance(element, RawDataElement):
                     msg = f'element {tag:#010x} cannot be read'
                     raise HeaderError(msg)
-                if not element.is_little_endian and element.VR in ('US', 'SS', 'FL'):
-                    msg = 'numbers in big endian'
-                    raise HeaderError(msg)
                 vr = (element.VR or '').encode()
-                found[tag] = RawElement(vr, element.value or b'')
+                found[tag] = RawElement(
+                    vr, element.value or b'', element.is_little_endian
+                )
     except HeaderError:
         raise
     except Exception as e:
@@ -257,7 +256,13 @@ def _convert(tag: int, element: RawElement, charset: bytes) -> tuple[JsonValue, 
 
     vr = element.vr.decode() or None
     raw = RawDataElement(
-        Tag(tag), vr, len(element.value), element.value, 0, vr is None, True
+        Tag(tag),
+        vr,
+        len(element.value),
+        element.value,
+        0,
+        vr is None,
+        element.little_endian,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')

@@ -20,6 +20,7 @@ from datalad_icf.errors import (
     BusyError,
     ConflictError,
     MetadataError,
+    StoreAccessError,
     StoreWriteError,
 )
 
@@ -142,26 +143,32 @@ def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]
     ------
     BusyError
         If another process has the draft.
+    StoreAccessError
+        If the store cannot be written to.
     StoreWriteError
-        If the store cannot be written to, or is full.
+        If writing fails half-way, as on a full disk.
     """
     path = target.with_name(f'.{target.name}.part')
     made: list[Path] = []
     try:
-        if make_directory:
-            made = _make_directories(target.parent)
-        fd = _lock_draft(path)
+        try:
+            if make_directory:
+                made = _make_directories(target.parent)
+            fd = _lock_draft(path)
+        except OSError as e:
+            msg = f'cannot write to {target.parent}: {e.strerror or e}'
+            raise StoreAccessError(msg) from e
         try:
             yield Draft(target, path, fd)
+        except OSError as e:
+            msg = f'cannot write {target}: {e.strerror or e}; nothing was deposited'
+            raise StoreWriteError(msg) from e
         finally:
             # only the draft of this process: what has the name may be another's
             with suppress(OSError):
                 if os.path.samestat(os.fstat(fd), os.stat(path)):
                     os.unlink(path)
             os.close(fd)
-    except OSError as e:
-        msg = f'cannot write {target}: {e.strerror or e}; nothing was deposited'
-        raise StoreWriteError(msg) from e
     finally:
         for directory in made:
             # stays where it is not empty, that is, where the deposit is
