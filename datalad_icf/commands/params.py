@@ -178,8 +178,7 @@ EXISTING_PARAM = Parameter(
     args=('--existing',),
     metavar='refuse|replace',
     doc="""what to do if there is a different deposit: leave it and report
-    'impossible', or replace it. An equal one is never touched [default:
-    refuse]""",
+    'impossible', or replace it. An equal one is never touched""",
 )
 EXISTING_CONSTRAINT = EnsureChoice('refuse', 'replace')
 

@@ -51,14 +51,14 @@ def visit_record(
     visit
         Study and visit, which become ``study_id`` and ``visit_id``.
     path
-        The file that the command makes.
+        The file that the command makes, or the directory of the study.
     logger
         Logger of the command.
     """
     record: dict[str, Any] = get_status_dict(
         action=action,
         path=str(path),
-        type='file',
+        type='directory' if path.is_dir() else 'file',
         logger=logger,
         study_id=visit.study_id,
         visit_id=visit.visit_id,
