@@ -1,0 +1,220 @@
+"""A web server with a password in front of a store, for this machine alone"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import sys
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hmac import compare_digest
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from threading import Condition, Thread
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+CHUNK_SIZE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that the server has answered
+
+    Parameters
+    ----------
+    method, path
+        As they stand in the request line: percent-encoded, with the query.
+    status
+        HTTP status code of the response.
+    sent
+        Bytes of the response's body that were sent.
+    """
+
+    method: str
+    path: str
+    status: int
+    sent: int
+
+
+class StoreServer(ThreadingHTTPServer):
+    """An HTTP server for the files below a directory
+
+    Use `serve_store` to have it started and stopped.
+
+    Parameters
+    ----------
+    directory
+        What is served: regular files, no listings, nothing outside.
+    user, password, realm
+        What a request must come with (RFC 7617), and the name of the protected
+        part, without quotes and backslashes.
+    """
+
+    def __init__(self, directory: Path, user: str, password: str, realm: str) -> None:
+        self.root = directory.resolve()
+        self.login = f'{user}:{password}'.encode()
+        self.challenge = f'Basic realm="{realm}", charset="UTF-8"'
+        self._log: list[Request] = []
+        self._pending = 0
+        self._changed = Condition()
+        super().__init__(('127.0.0.1', 0), StoreRequestHandler)
+
+    @property
+    def url(self) -> str:
+        """Address of the store, without a slash at the end"""
+        return f'http://127.0.0.1:{self.server_address[1]}'
+
+    @property
+    def requests(self) -> list[Request]:
+        """The answered requests so far, in the order of their completion
+
+        A client can have the last byte before the server has noted it. Hence
+        this waits for the requests that are under way, 10 seconds at most.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending, timeout=10)
+            return list(self._log)
+
+    @contextmanager
+    def pending(self) -> Iterator[None]:
+        """Note that a request is under way"""
+        with self._changed:
+            self._pending += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pending -= 1
+                self._changed.notify_all()
+
+    def note(self, request: Request) -> None:
+        """Add a request to the log"""
+        with self._changed:
+            self._log.append(request)
+
+    def server_bind(self) -> None:
+        """Bind the socket, without the look-up of a host name that can take seconds"""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = '127.0.0.1', self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about clients that hang up, and about nothing else"""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class StoreRequestHandler(BaseHTTPRequestHandler):
+    """The connection of a client of `StoreServer`"""
+
+    server: StoreServer
+    # a client comes back on the same connection with its password
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self) -> None:
+        """Send a file"""
+        with self.server.pending():
+            self._answer()
+
+    def do_HEAD(self) -> None:
+        """Send what comes before the content of a file"""
+        with self.server.pending():
+            self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Be quiet: `StoreServer.requests` is the log"""
+
+    def _answer(self) -> None:
+        if not self._is_authorized():
+            self._refuse(HTTPStatus.UNAUTHORIZED, challenge=self.server.challenge)
+            return
+        try:
+            file = self._locate().open('rb')
+        except (OSError, ValueError):
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return
+        sent = 0
+        with file:
+            try:
+                self.send_response(HTTPStatus.OK)
+                self.send_header('Content-Type', 'application/octet-stream')
+                self.send_header('Content-Length', str(os.fstat(file.fileno()).st_size))
+                self.end_headers()
+                if self.command == 'GET':
+                    while chunk := file.read(CHUNK_SIZE):
+                        self.wfile.write(chunk)
+                        sent += len(chunk)
+            finally:
+                self._note(HTTPStatus.OK, sent)
+
+    def _is_authorized(self) -> bool:
+        scheme, _, encoded = self.headers.get('Authorization', '').partition(' ')
+        try:
+            login = b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return scheme.lower() == 'basic' and compare_digest(login, self.server.login)
+
+    def _locate(self) -> Path:
+        relative = unquote(urlsplit(self.path).path, errors='surrogateescape')
+        # resolved, so that neither dots nor a symlink lead out of the store
+        path = (self.server.root / relative.lstrip('/')).resolve()
+        if not path.is_relative_to(self.server.root) or not path.is_file():
+            raise FileNotFoundError(relative)
+        return path
+
+    def _refuse(self, status: HTTPStatus, challenge: str = '') -> None:
+        self.send_response(status)
+        if challenge:
+            self.send_header('WWW-Authenticate', challenge)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+        self._note(status, 0)
+
+    def _note(self, status: HTTPStatus, sent: int) -> None:
+        self.server.note(Request(self.command, self.path, int(status), sent))
+
+
+@contextmanager
+def serve_store(
+    directory: Path, user: str, password: str, *, realm: str = 'icf-store'
+) -> Iterator[StoreServer]:
+    """Serve a directory on a free port of this machine while the context lasts
+
+    Parameters
+    ----------
+    directory
+        The store.
+    user, password, realm
+        What a client must log in with, and for what.
+
+    Yields
+    ------
+    StoreServer
+        Its ``url`` is the address, its ``requests`` what was asked for.
+
+    Examples
+    --------
+    >>> import tempfile, urllib.error, urllib.request
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with serve_store(Path(directory), 'user', 'secret') as server:
+    ...         try:
+    ...             urllib.request.urlopen(f'{server.url}/file')
+    ...         except urllib.error.HTTPError as e:
+    ...             e.close()
+    ...         server.requests
+    [Request(method='GET', path='/file', status=401, sent=0)]
+    """
+    with StoreServer(Path(directory), user, password, realm) as server:
+        # a short poll, because shutdown() waits for the next one
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
