@@ -119,8 +119,9 @@ def archive_visit(
 
 
 def _check_not_inside(paths: VisitPaths, source: Path) -> None:
-    directory = paths.study_dir.resolve()
-    if source.resolve() in (directory, *directory.parents):
+    # unlike Path.resolve(), this does not mind a loop, which is told of later
+    directory = Path(os.path.realpath(paths.study_dir))
+    if Path(os.path.realpath(source)) in (directory, *directory.parents):
         msg = (
             f'{str(source)!r} contains the study directory {str(directory)!r}, and '
             'would be archived with its own tarball; name another directory with -o'

@@ -99,22 +99,29 @@ def deposit_metadata(
         raise MissingInputError(msg)
     with draft_file(paths.dicoms_metadata) as dicoms:
         report = _describe(paths, attributes, dicoms, progress)
-        missing = [p.name for p in _metadata_files(paths) if not p.exists()]
-        report.is_new = replace or len(missing) == 2
-        if not report.is_new:
+        if not replace:
             report.tarball = _compare(paths, dicoms.path, report.tarball)
-            report.restored = missing
         with draft_file(paths.tarball_metadata) as tarball:
             tarball.write(report.tarball.to_json().encode())
+            drafts = (dicoms, tarball)
+            missing = [d for d in drafts if not d.target.exists()]
+            is_other = replace and any(
+                not _is_same(d) for d in drafts if d not in missing
+            )
+            report.is_new = is_other or len(missing) == 2
+            report.restored = [d.target.name for d in missing if not report.is_new]
             # the metadata of the tarball last: they vouch for the others
-            for draft in (dicoms, tarball):
-                if replace or draft.target.name in missing:
-                    draft.place(replace=replace)
+            for draft in drafts if report.is_new else missing:
+                draft.place(replace=replace)
     return report
 
 
-def _metadata_files(paths: VisitPaths) -> tuple[Path, Path]:
-    return paths.dicoms_metadata, paths.tarball_metadata
+def _is_same(draft: Draft) -> bool:
+    """Whether the draft is equal to what is there"""
+    try:
+        return draft.path.read_bytes() == draft.target.read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def _find_current(

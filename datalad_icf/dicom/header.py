@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ STUDY_TIME = 0x00080030
 PATIENT_ID = 0x00100020
 STUDY_INSTANCE_UID = 0x0020000D
 _SPECIFIC_CHARACTER_SET = 0x00080005
+_DEFLATED = '1.2.840.10008.1.2.1.99'
 
 
 class HeaderError(Exception):
@@ -84,26 +86,41 @@ def _read_with_pydicom(
     from pydicom.filereader import read_partial
 
     last = max(tags)
+    ends: dict[int, int] = {}
+
+    def stop_when(tag: int, _vr: str | None, length: int) -> bool:
+        if tag == _SPECIFIC_CHARACTER_SET:
+            ends[tag] = f.tell() + length
+        return tag > last
+
     try:
         with open_file() as f, warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            dataset = read_partial(
-                f,
-                # pydicom 2 and 3 call it by position
-                stop_when=lambda tag, _vr, _length: tag > last,
-                specific_tags=list(tags),
-            )
+            dataset = read_partial(f, stop_when, specific_tags=list(tags))
+            size = f.seek(0, os.SEEK_END)
+            meta = getattr(dataset, 'file_meta', {})
+            # pydicom has inflated it to a file of its own
+            is_deflated = meta.get('TransferSyntaxUID') == _DEFLATED
             found: dict[int, RawElement] = {}
             for tag in tags:
                 element = dataset.get_item(tag)
                 if element is None:
                     continue
                 if not isinstance(element, RawDataElement):
-                    msg = f'element {tag:#010x} cannot be read'
+                    # the character set, or without a value
+                    if ends.get(tag, 0) > size and not is_deflated:
+                        msg = f'element {tag:#010x} is cut'
+                        raise HeaderError(msg)
+                    value = _join(element.value)
+                    found[tag] = RawElement(element.VR.encode(), value)
+                    continue
+                if element.length not in (len(element.value or b''), 0xFFFFFFFF):
+                    msg = f'element {tag:#010x} is cut'
                     raise HeaderError(msg)
-                vr = (element.VR or '').encode()
                 found[tag] = RawElement(
-                    vr, element.value or b'', element.is_little_endian
+                    (element.VR or '').encode(),
+                    element.value or b'',
+                    element.is_little_endian,
                 )
     except HeaderError:
         raise
@@ -114,6 +131,11 @@ def _read_with_pydicom(
         msg = 'no data set'
         raise HeaderError(msg)
     return found
+
+
+def _join(value: Any) -> bytes:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return b'\\'.join(str(i or '').encode('latin-1', 'replace') for i in items)
 
 
 @lru_cache(maxsize=4096)
@@ -199,7 +221,7 @@ def find_attribute(keyword: str) -> Attribute:
     """
     from pydicom.datadict import tag_for_keyword
 
-    tag = tag_for_keyword(keyword)
+    tag = tag_for_keyword(keyword) if keyword else None
     if tag is None or tag >> 16 == 2:
         raise KeyError(keyword)
     return Attribute(keyword, int(tag))

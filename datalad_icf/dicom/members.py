@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
@@ -100,6 +101,8 @@ class TarballReader:
         self._start = 0
         self._end = 0
         self._position = 0
+        # normalised names, and what they are
+        self._names: dict[bytes, bytes] = {}
         self.size = 0
 
     def __enter__(self) -> TarballReader:
@@ -112,6 +115,11 @@ class TarballReader:
             msg = f'cannot read {self.path}: {e.strerror}'
             raise MissingInputError(msg) from e
         self.size = os.fstat(self._file.fileno()).st_size
+        start = os.pread(self._file.fileno(), BLOCK, 0)
+        for magic, kind in _COMPRESSED.items():
+            if start.startswith(magic):
+                self._file.close()
+                raise self._error(f'is compressed with {kind}; only plain tar is read')
         self._digest.__enter__()
         return self
 
@@ -135,15 +143,12 @@ class TarballReader:
 
     def members(self) -> Iterator[Member]:
         """Read all regular members, in the order of the tarball"""
-        names: set[bytes] = set()
         long_name: bytes | None = None
         records: dict[bytes, bytes] = {}
         while True:
             block = self._take(BLOCK)
             if not any(block):
                 break
-            if self._position == BLOCK:
-                self._check_not_compressed(block)
             try:
                 header = parse_member_header(block)
                 if header.kind in (
@@ -161,6 +166,8 @@ class TarballReader:
                 name = records.get(b'path', long_name or header.name)
                 size = int(records.get(b'size', header.size))
                 mtime = float(records.get(b'mtime', header.mtime))
+                if not isfinite(mtime):
+                    raise ValueError('a member has no valid time')
             except (TarballError, ValueError) as e:
                 raise self._error(
                     f'is damaged before byte {self._position}: {e}'
@@ -168,7 +175,7 @@ class TarballReader:
             if any(key.startswith(b'GNU.sparse') for key in records):
                 raise self._error(f'has {_show(name)}, which is a sparse file')
             records, long_name = {}, None
-            self._check_name(name, names)
+            self._check_name(name, is_directory=header.kind == DIRECTORY)
             if header.kind == DIRECTORY:
                 continue
             if header.kind not in REGULAR:
@@ -185,23 +192,28 @@ class TarballReader:
             )
         self._check_end()
 
-    def _check_not_compressed(self, block: bytes) -> None:
-        for magic, kind in _COMPRESSED.items():
-            if block.startswith(magic):
-                raise self._error(f'is compressed with {kind}; only plain tar is read')
-
-    def _check_name(self, name: bytes, names: set[bytes]) -> None:
+    def _check_name(self, name: bytes, *, is_directory: bool) -> None:
         parts = [part for part in name.split(b'/') if part not in (b'', b'.')]
         if (
             name.startswith(b'/')
+            or b'\0' in name
             or b'..' in parts
-            or (not parts and name not in (b'.', b'./'))
+            or not (is_directory or (parts and name.endswith(parts[-1])))
         ):
             raise self._error(f'has the unsafe name {_show(name)}')
         normal = b'/'.join(parts)
-        if normal in names:
+        if normal in self._names and not (
+            is_directory and self._names[normal] == DIRECTORY
+        ):
             raise self._error(f'has {_show(name)} twice')
-        names.add(normal)
+        self._names[normal] = DIRECTORY if is_directory else b'0'
+        # most often, the directory is known from the member before
+        while (normal := normal.rpartition(b'/')[0]) and (
+            self._names.setdefault(normal, b'') != DIRECTORY
+        ):
+            if self._names[normal]:
+                raise self._error(f'has {_show(normal)} as a file and as a directory')
+            self._names[normal] = DIRECTORY
 
     def _check_end(self) -> None:
         if any(self._take(BLOCK)):
@@ -280,6 +292,9 @@ def _show(name: bytes) -> str:
 
 class _Window(io.RawIOBase):
     """A part of a file, as a file of its own"""
+
+    # pydicom asks files for it
+    name = 'member'
 
     def __init__(self, fd: int, offset: int, size: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timezone, tzinfo
+from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO, NamedTuple
@@ -26,6 +26,7 @@ _HEAD = 4096
 _TAGS = frozenset((STUDY_DATE, STUDY_TIME, PATIENT_ID, STUDY_INSTANCE_UID))
 # a visit of thousands of files with one fault is told in a few lines
 _MAX_WARNINGS = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class SourceFile(NamedTuple):
@@ -65,7 +66,8 @@ class VisitSources:
     instances
         Number of DICOM files.
     timestamp
-        Latest time of the DICOM files, in seconds since 1970; 0 without any.
+        Latest time of the DICOM files, in seconds since 1970; without any, the
+        beginning of 1970.
     warnings
         What somebody should look at, a sentence each.
     follow_symlinks
@@ -201,9 +203,9 @@ def scan_sources(
         else:
             sources.instances += 1
             if PATIENT_ID in found:
-                patients.add(found[PATIENT_ID].value)
+                patients.add(found[PATIENT_ID].value.rstrip(b'\0 '))
             if STUDY_INSTANCE_UID in found:
-                studies.add(found[STUDY_INSTANCE_UID].value)
+                studies.add(found[STUDY_INSTANCE_UID].value.rstrip(b'\0 '))
             try:
                 timestamp = study_timestamp(
                     found[STUDY_DATE].value, found[STUDY_TIME].value, zone
@@ -218,7 +220,10 @@ def scan_sources(
         sources.files.append(SourceFile(name, stat.st_size, _identity(stat), timestamp))
         if progress:
             progress(1)
-    sources.timestamp = latest or 0.0
+    # without any, the beginning of 1970 in that zone, as older tools did
+    sources.timestamp = _EPOCH.replace(tzinfo=zone).timestamp()
+    if latest is not None:
+        sources.timestamp = latest
     sources.warnings.extend(_tell_mixed(len(patients), len(studies)))
     sources.warnings.extend(_tell_untimed(untimed))
     return sources
