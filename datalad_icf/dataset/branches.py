@@ -28,7 +28,14 @@ from datalad_icf.store import InstanceMetadata, TarballMetadata, build_tarball_u
 _FIELDS = ('path', 'md5', 'size')
 _FIELD_NAME = re.compile('[A-Za-z0-9][A-Za-z0-9_.-]*')
 _PLAIN_VALUE = re.compile(r'(?!!)[^\s\0-\x1f\ud800-\udfff]+')
-_RESERVED = ('.git', '.datalad', '.gitattributes', '.gitmodules')
+_RESERVED = ('.datalad', '.gitattributes')
+# what git checks out nowhere, as some file system takes it for one of its own
+# files (git's path.c and utf8.c, *is_ntfs_dotgit* and *is_hfs_dotgit*)
+_REFUSED_BY_GIT = re.compile(
+    r'(?:\.git|git~\d|\.gitmodules|gitmod~\d|gi7eba~\d)[ .]*(?::.*)?',
+    re.IGNORECASE | re.DOTALL,
+)
+_IGNORED_BY_HFS = re.compile('[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]')
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,15 @@ class VisitDataset:
         self._tar_key = build_key(tarball.md5, tarball.size, tarball.dspath)
         self._tar_url = url
         self._by_path = _check_paths(tarball, instances)
-        self.only_by_offset = [
-            i.path for i in self._by_path.values() if not self._locate(i)[1]
-        ]
+        unusual = [i for i in self._by_path.values() if not self._locate(i)[1]]
+        self.only_by_offset = [i.path for i in unusual]
+        for instance in unusual:
+            if instance.offset is None:
+                msg = (
+                    f'{instance.path!r} can only be found by its offset, and there is '
+                    'none; run icf-deposit-metadata --existing replace'
+                )
+                raise MetadataError(msg)
 
     def _locate(self, instance: InstanceMetadata) -> tuple[str, bool]:
         return build_locator(
@@ -192,14 +205,22 @@ def _check_paths(
     directories = {tarball.dspath.rpartition('/')[0]}
     for path in by_path:
         parts = path.split('/')
-        if '.git' in (part.lower() for part in parts) or parts[0] in _RESERVED:
+        if not path or parts[0] in _RESERVED or _is_refused_by_git(path):
             msg = (
                 f'{path!r} cannot be a file of a dataset; rename it, and archive again'
             )
             raise MetadataError(msg)
         directories.update('/'.join(parts[:n]) for n in range(1, len(parts)))
-    for path in by_path:
-        if path in directories or path == tarball.dspath:
-            msg = f'{path!r} is the path of something else in the dataset, too'
-            raise MetadataError(msg)
+    files = {tarball.dspath, *by_path}
+    for path in sorted(files & directories):
+        msg = f'{path!r} would be a file and a directory in the dataset'
+        raise MetadataError(msg)
+    if tarball.dspath in by_path:
+        msg = f'{tarball.dspath!r} would be the tarball and an image in the dataset'
+        raise MetadataError(msg)
     return by_path
+
+
+def _is_refused_by_git(path: str) -> bool:
+    plain = _IGNORED_BY_HFS.sub('', path)
+    return any(_REFUSED_BY_GIT.fullmatch(part) for part in re.split(r'[/\\]', plain))

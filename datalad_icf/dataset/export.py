@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from datalad_icf.dataset.git import (
     read_refs,
     unpack_export,
 )
-from datalad_icf.errors import ConflictError, GitError, MetadataError
+from datalad_icf.errors import ConflictError, GitError, MetadataError, PreconditionError
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
     DEFAULT_STORE_URL,
@@ -110,9 +111,9 @@ def deposit_dataset(
         raise MetadataError(msg)
     maker = _Maker(tarball, instances, check_store_url(store_url))
     with (
+        _work_directory() as work,
         draft_file(paths.repo_export) as export,
         draft_file(paths.refs) as refs,
-        tempfile.TemporaryDirectory(prefix='datalad-icf-') as work,
         progress('Dataset', len(instances), ' images') as advance,
     ):
         old = _read_existing(paths, Path(work, 'old'), replace=replace)
@@ -152,6 +153,17 @@ def deposit_dataset(
     )
 
 
+@contextmanager
+def _work_directory() -> Iterator[str]:
+    try:
+        work = tempfile.TemporaryDirectory(prefix='datalad-icf-')
+    except OSError as e:
+        msg = f'no temporary directory: {e}; set TMPDIR to a directory with room'
+        raise PreconditionError(msg) from e
+    with work as path:
+        yield path
+
+
 @dataclass(frozen=True)
 class _Made:
     dataset: VisitDataset
@@ -169,8 +181,12 @@ class _Maker:
         self._instances = instances
         self._url = url
         newest = os.environ.get('SOURCE_DATE_EPOCH') or tarball.mtime or 0
-        # git has no times before 1970
-        self.timestamp = max(0, int(newest))
+        try:
+            # git has no times before 1970
+            self.timestamp = max(0, int(newest))
+        except ValueError as e:
+            msg = f'SOURCE_DATE_EPOCH is {newest!r}, and no number of seconds'
+            raise PreconditionError(msg) from e
 
     def make(self, git_dir: Path, timestamp: int) -> _Made:
         dataset = VisitDataset(

@@ -15,6 +15,8 @@ from urllib.parse import quote
 _DIGITS = '0123456789zqjxkmvwgpfZQJXKMVWGPF'
 _MAX_EXTENSIONS = 2
 _MAX_EXTENSION_BYTES = 4
+# git-annex looks at bytes, and takes all that are not ASCII
+_IN_EXTENSION = re.compile('[A-Za-z0-9\x80-\U0010ffff]*')
 _KEY_IN_FILE_NAME = str.maketrans({'&': '&a', '%': '&s', ':': '&c', '/': '%'})
 # what neither a line of git-annex nor the syntax of the URL can hold
 _NOT_IN_LOCATOR = re.compile('[&#\0-\x1f\x7f\ud800-\udfff]')
@@ -51,7 +53,7 @@ def build_key(md5: str, size: int, name: str) -> str:
     for part in reversed(parts):
         if len(encode_name(part)) > _MAX_EXTENSION_BYTES:
             break
-        if len(kept) < _MAX_EXTENSIONS and (not part or part.isalnum()):
+        if len(kept) < _MAX_EXTENSIONS and _IN_EXTENSION.fullmatch(part):
             kept.insert(0, part)
     extension = ''.join(f'.{part}' for part in kept if part)
     return f'MD5E-s{size}--{md5}{extension}'

@@ -18,7 +18,13 @@ from datalad_icf.errors import (
     SourceError,
 )
 from datalad_icf.progress import Progress, no_progress
-from datalad_icf.store import VisitPaths, draft_file, format_md5sum, read_md5sum
+from datalad_icf.store import (
+    VisitPaths,
+    clear_draft,
+    draft_file,
+    format_md5sum,
+    read_md5sum,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def archive_visit(
             )
 
     if paths.tarball.exists():
+        clear_draft(paths.tarball)
         return _compare_with_tarball(paths, scan(), progress)
     # first, since a store that cannot be written to needs no reading
     with draft_file(paths.tarball, make_directory=True) as draft:

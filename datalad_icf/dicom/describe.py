@@ -19,13 +19,19 @@ from datalad_icf.dicom.header import (
     wanted_tags,
 )
 from datalad_icf.dicom.members import TarballReader
-from datalad_icf.errors import ConflictError, MetadataError, MissingInputError
+from datalad_icf.errors import (
+    ConflictError,
+    MetadataError,
+    MissingInputError,
+    TarballError,
+)
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
     Draft,
     InstanceMetadata,
     TarballMetadata,
     VisitPaths,
+    clear_draft,
     draft_file,
     read_instances,
     read_md5sum,
@@ -93,6 +99,8 @@ def deposit_metadata(
         See `datalad_icf.store.draft_file`.
     """
     if not replace and (known := _find_current(paths, attributes)):
+        for path in (paths.dicoms_metadata, paths.tarball_metadata):
+            clear_draft(path)
         return MetadataReport(is_new=False, tarball=known)
     if not paths.tarball.exists():
         msg = f'{paths.tarball} is not there; run icf-archive first'
@@ -224,6 +232,9 @@ class _Described:
             except NotDicomError:
                 self.other_files += 1
                 continue
+            except OSError as e:
+                msg = f'cannot read {reader.path}: {e.strerror}'
+                raise TarballError(msg) from e
             except HeaderError:
                 elements = {}
                 self._broken.append(member.name)

@@ -7,7 +7,6 @@ from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 
-BLOCK_SIZE = 1 << 20
 # one is filled, one is digested, one is on its way
 _N_BLOCKS = 3
 
@@ -21,14 +20,20 @@ class BlockDigest:
 
     MD5 is one pass over the data at less than 1 GB/s. `hashlib` lets go of the
     interpreter meanwhile, so that it costs no time where a second core is free.
+
+    Parameters
+    ----------
+    block_size
+        Size of a block in bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block_size: int = 1 << 20) -> None:
+        self.block_size = block_size
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._free: SimpleQueue[bytearray] = SimpleQueue()
         self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
         for _ in range(_N_BLOCKS):
-            self._free.put(bytearray(BLOCK_SIZE))
+            self._free.put(bytearray(block_size))
         self._thread = Thread(target=self._run, name='md5', daemon=True)
 
     def _run(self) -> None:
@@ -51,7 +56,7 @@ class BlockDigest:
         self.finish()
 
     def next_block(self) -> bytearray:
-        """Wait for a block that is free to be filled, of `BLOCK_SIZE` bytes"""
+        """Wait for a block that is free to be filled, of ``block_size`` bytes"""
         return self._free.get()
 
     def digest_block(self, block: bytearray, size: int) -> None:

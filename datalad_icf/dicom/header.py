@@ -28,6 +28,12 @@ STUDY_TIME = 0x00080030
 PATIENT_ID = 0x00100020
 STUDY_INSTANCE_UID = 0x0020000D
 _SPECIFIC_CHARACTER_SET = 0x00080005
+# a sequence, or bulk data
+_NOT_AN_ATTRIBUTE = frozenset(['SQ', 'UN', 'OB', 'OD', 'OF', 'OL', 'OV', 'OW']) | {
+    'OB or OW',
+    'US or OW',
+    'US or SS or OW',
+}
 _DEFLATED = '1.2.840.10008.1.2.1.99'
 
 
@@ -134,7 +140,7 @@ def _read_with_pydicom(
 
 
 def _join(value: Any) -> bytes:
-    items = value if isinstance(value, (list, tuple)) else [value]
+    items = [value] if value is None or isinstance(value, str) else list(value)
     return b'\\'.join(str(i or '').encode('latin-1', 'replace') for i in items)
 
 
@@ -212,17 +218,18 @@ def find_attribute(keyword: str) -> Attribute:
     Raises
     ------
     KeyError
-        If DICOM PS3.6 does not have it for an element of a data set.
+        If DICOM PS3.6 does not have it for an element of a data set, or for one
+        with a sequence or bulk data.
 
     Examples
     --------
     >>> f'{find_attribute("EchoTime").tag:08X}'
     '00180081'
     """
-    from pydicom.datadict import tag_for_keyword
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
 
     tag = tag_for_keyword(keyword) if keyword else None
-    if tag is None or tag >> 16 == 2:
+    if tag is None or tag >> 16 == 2 or dictionary_VR(tag) in _NOT_AN_ATTRIBUTE:
         raise KeyError(keyword)
     return Attribute(keyword, int(tag))
 
@@ -296,19 +303,15 @@ def _convert(tag: int, element: RawElement, charset: bytes) -> tuple[JsonValue, 
             value = element.value.decode('latin-1').rstrip('\0 ')
     if isinstance(value, bytes):
         value = value.decode('latin-1').rstrip('\0 ')
-    text = any('decod' in str(w.message) or 'encod' in str(w.message) for w in caught)
-    return _to_json(value), not text
+    told = any('decod' in str(w.message) or 'encod' in str(w.message) for w in caught)
+    return _to_json(value), element.value.isascii() or not told
 
 
 def _to_json(value: Any) -> JsonValue:
     from pydicom.multival import MultiValue
-    from pydicom.sequence import Sequence
 
     if value is None or isinstance(value, bool):
         return None
-    if isinstance(value, Sequence):
-        # of no use as an attribute, and may have anything inside
-        return ''
     if isinstance(value, (MultiValue, list)):
         return [_to_json(v) for v in value]
     if isinstance(value, int):

@@ -197,6 +197,8 @@ def scan_sources(
             found = read_elements(head, _TAGS, _opener(sources, name))
         except NotDicomError:
             pass
+        except OSError as e:
+            _refuse(root / name, f'cannot be read: {e.strerror}', e)
         except HeaderError:
             sources.instances += 1
             untimed.setdefault('its header is cut or broken', []).append(name)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datalad_icf.dicom.digest import BLOCK_SIZE, BlockDigest
+from datalad_icf.dicom.digest import BlockDigest
 from datalad_icf.dicom.sources import (
     SourceFile,
     VisitSources,
@@ -21,6 +21,8 @@ from datalad_icf.dicom.tar_format import (
 )
 from datalad_icf.errors import SourceError
 
+# stays in the cache of a core while it is read, digested and written
+_BLOCK_SIZE = 1 << 18
 Sink = Callable[[memoryview], None]
 
 
@@ -52,7 +54,7 @@ def write_tarball(
     prefix
         Top-level directory of all members.
     sink
-        Called with the bytes of the tarball, in blocks of up to 1 MiB, which
+        Called with the bytes of the tarball, in blocks of up to 256 KiB, which
         are only valid during the call.
     progress
         Called with the number of bytes since the last call.
@@ -62,7 +64,7 @@ def write_tarball(
     SourceError
         If a file is not any more as it was when scanned.
     """
-    with BlockDigest() as digest:
+    with BlockDigest(_BLOCK_SIZE) as digest:
         stream = _BlockStream(digest, sink, progress)
         for file in sources.files:
             timestamp = sources.timestamp if file.timestamp is None else file.timestamp
@@ -102,7 +104,7 @@ class _BlockStream:
 
     def add(self, data: bytes) -> None:
         while data:
-            room = BLOCK_SIZE - self._fill
+            room = _BLOCK_SIZE - self._fill
             part, data = data[:room], data[room:]
             self._block[self._fill : self._fill + len(part)] = part
             self._advance(len(part))
@@ -126,7 +128,7 @@ class _BlockStream:
     def _advance(self, count: int) -> None:
         self._fill += count
         self.size += count
-        if self._fill == BLOCK_SIZE:
+        if self._fill == _BLOCK_SIZE:
             self.flush()
 
     def flush(self) -> None:

@@ -12,6 +12,7 @@
    read_tarball_metadata
    Draft
    draft_file
+   clear_draft
    format_md5sum
    read_md5sum
    build_tarball_url
@@ -21,7 +22,13 @@
 
 from __future__ import annotations
 
-from datalad_icf.store.deposit import Draft, draft_file, format_md5sum, read_md5sum
+from datalad_icf.store.deposit import (
+    Draft,
+    clear_draft,
+    draft_file,
+    format_md5sum,
+    read_md5sum,
+)
 from datalad_icf.store.layout import Visit, VisitPaths, find_visits
 from datalad_icf.store.metadata import (
     InstanceMetadata,
@@ -46,6 +53,7 @@ __all__ = [
     'build_clone_url',
     'build_tarball_url',
     'check_store_url',
+    'clear_draft',
     'draft_file',
     'find_visits',
     'format_md5sum',

@@ -125,6 +125,19 @@ def _lock_draft(path: Path) -> int:
         os.close(fd)
 
 
+def clear_draft(target: Path) -> None:
+    """Remove a draft that a killed process has left, unless it is in use"""
+    path = target.with_name(f'.{target.name}.part')
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            flock(fd, LOCK_EX | LOCK_NB)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                os.unlink(path)
+        finally:
+            os.close(fd)
+
+
 @contextmanager
 def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]:
     """Open a draft of a file of the store, and lock it

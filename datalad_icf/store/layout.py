@@ -11,7 +11,8 @@ from datalad_icf.errors import IdentifierError, MissingInputError
 
 PATTERN_CHARACTERS = frozenset('*?[')
 # NAME_MAX of common file systems, less the longest suffix of a draft
-_MAX_BYTES = 255 - len('._metadata_tarball.json.part')
+_NAME_MAX = 255
+_MAX_BYTES = _NAME_MAX - len('._metadata_tarball.json.part')
 _TARBALL = '_dicom.tar'
 
 
@@ -62,6 +63,9 @@ class Visit:
     def __post_init__(self) -> None:
         _check_identifier('study', self.study_id)
         _check_identifier('visit', self.visit_id)
+        if len(self.member_prefix.encode()) > _NAME_MAX:
+            msg = f'study and visit identifier together are longer than {_NAME_MAX}'
+            raise IdentifierError(msg)
 
     def __str__(self) -> str:
         return f'{self.study_id}/{self.visit_id}'

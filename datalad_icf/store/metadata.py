@@ -17,6 +17,8 @@ from typing import Any
 
 from datalad_icf.errors import MetadataError, MissingInputError
 
+# seconds since 1970
+_YEAR_10000 = 253402300800
 _MD5 = re.compile('[0-9a-f]{32}')
 _INSTANCE_FIELDS = ('path', 'md5', 'size', 'offset')
 
@@ -136,8 +138,11 @@ def read_tarball_metadata(path: Path) -> TarballMetadata:
     for name in ('dspath', 'storepath'):
         if not _is_inside(record[name]):
             raise _damaged(path, f'the field {name!r} is no relative path')
-    if not isinstance(record.get('mtime', 0), (int, float)):
-        raise _damaged(path, "the field 'mtime' is no number")
+    if record['size'] < 0:
+        raise _damaged(path, "the field 'size' is negative")
+    mtime = record.get('mtime', 0)
+    if not isinstance(mtime, (int, float)) or not abs(mtime) < _YEAR_10000:
+        raise _damaged(path, "the field 'mtime' is no time")
     known = TarballMetadata.__dataclass_fields__
     return TarballMetadata(**{k: v for k, v in record.items() if k in known})
 
@@ -187,7 +192,11 @@ def read_instances(
                 isinstance(instance.path, str)
                 and _MD5.fullmatch(instance.md5)
                 and isinstance(instance.size, int)
-                and isinstance(instance.offset, (int, type(None)))
+                and instance.size >= 0
+                and (
+                    instance.offset is None
+                    or (isinstance(instance.offset, int) and instance.offset >= 0)
+                )
             )
         except (TypeError, KeyError, AttributeError):
             sound = False
@@ -202,7 +211,12 @@ def read_instances(
 
 def _is_inside(path: str) -> bool:
     parts = path.split('/')
-    return bool(path) and not path.startswith('/') and '..' not in parts
+    return (
+        path not in ('', '.')
+        and not path.startswith('/')
+        and '..' not in parts
+        and '\0' not in path
+    )
 
 
 def _load(path: Path) -> tuple[Any, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, urlsplit
 
 from datalad_icf.errors import PreconditionError
 
+# RFC 3986, 2: anything else has to be percent-encoded
+_IN_URL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 DEFAULT_STORE_URL = 'https://data.inm-icf.de'
 
 
@@ -17,12 +20,22 @@ def check_store_url(url: str) -> str:
     PreconditionError
         If it is no plain http, https or file URL, or has a user or password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as e:
+        msg = f'the store URL cannot be read: {e}'
+        raise PreconditionError(msg) from e
     if parts.username is not None or parts.password is not None:
         # not shown: it would stand in logs and records
         msg = 'the store URL has a user or password, which all clones would get'
         raise PreconditionError(msg)
-    if parts.scheme not in ('http', 'https', 'file') or parts.query or parts.fragment:
+    if (
+        parts.scheme not in ('http', 'https', 'file')
+        or not (parts.hostname or parts.scheme == 'file')
+        or parts.query
+        or parts.fragment
+        or not _IN_URL.fullmatch(url)
+    ):
         msg = f'store URL {url!r} is no http, https or file URL without query'
         raise PreconditionError(msg)
     return url
