@@ -61,6 +61,9 @@ def start(tmp_path, datalad_argv):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # a test run in the background of a shell would hand down that this
+            # signal is ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process
