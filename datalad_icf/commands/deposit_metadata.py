@@ -99,13 +99,19 @@ class IcfDepositMetadata(ValidatedInterface):
             )
             return Outcome(
                 is_new=made.is_new,
-                message=f'{count(made.tarball.instances, "image")} described',
+                message=f'{count(made.tarball.instances, "image")} described'
+                + (
+                    f', {count(made.other_files, "other file")}'
+                    if made.other_files
+                    else ''
+                ),
                 warnings=made.warnings,
                 restored=made.restored,
                 fields={
                     'size': made.tarball.size,
                     'md5': made.tarball.md5,
                     'instances': made.tarball.instances,
+                    'other_files': made.other_files,
                 },
             )
 

@@ -222,7 +222,9 @@ def _read_existing(paths: VisitPaths, git_dir: Path, *, replace: bool) -> _Exist
         return _Existing(refs, refs_text, read_commit_time(git_dir, ANNEX))
     except GitError as e:
         if replace:
-            return _Existing({'damaged': ''}, refs_text, None)
+            # clones have seen times of the past at most
+            written = int(paths.repo_export.stat().st_mtime)
+            return _Existing({'damaged': ''}, refs_text, written)
         msg = f'{paths.repo_export} cannot be read; use --existing replace ({e})'
         raise ConflictError(msg) from e
 

@@ -41,20 +41,16 @@ class IcfArchivistRemote(ArchivistRemote):  # type: ignore[misc]
         super().transfer_retrieve(key, localfilename)
 
     def _get_tarball(self, key: str) -> Path:
-        for is_last in (False, True):
+        try:
             try:
                 location = self.repo.call_annex_oneline(['contentlocation', key])
-                return Path(self.repo.dot_git, location)
-            except CommandError as e:
-                if is_last:
-                    msg = f'{key} is not here'
-                    raise RemoteError(msg) from e
-            try:
+            except CommandError:
                 self.repo.call_annex(['get', '--key', key])
-            except CommandError as e:
-                msg = f'could not get the tarball, {key}: {e.stderr or e.stdout}'
-                raise RemoteError(msg) from e
-        raise AssertionError
+                location = self.repo.call_annex_oneline(['contentlocation', key])
+        except CommandError as e:
+            msg = f'could not get the tarball, {key}: {e.stderr or e.stdout}'
+            raise RemoteError(msg) from e
+        return Path(self.repo.dot_git, location)
 
 
 def _copy_part(tarball: Path, offset: int, size: int, target: str) -> None:

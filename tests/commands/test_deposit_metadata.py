@@ -13,7 +13,8 @@ def load(path):
 def test_the_record_of_new_metadata_has_all_fields(describe, archived):
     (record,) = describe()
     metadata = load(archived.tarball_metadata)
-    assert record.pop('message') == '5 images described'
+    assert record.pop('message') == '5 images described, 1 other file'
+    assert record.pop('other_files') == 1
     assert record == {
         'action': 'icf_deposit_metadata',
         'status': 'ok',

@@ -30,8 +30,9 @@ class Annex:
 class Repository:
     """A clone which may have the tarball, or cannot get it"""
 
-    def __init__(self, directory, *, has_tarball):
+    def __init__(self, directory, *, has_tarball, pretends):
         self.dot_git = directory
+        self.pretends = pretends
         self.has_tarball = has_tarball
         if has_tarball:
             (directory / 'tarball').write_bytes(CONTENT)
@@ -44,14 +45,15 @@ class Repository:
 
     def call_annex(self, args):
         assert args == ['get', '--key', KEY]
-        raise CommandError('get', stderr='no route to host')
+        if not self.pretends:
+            raise CommandError('get', stderr='no route to host')
 
 
 @pytest.fixture
 def make_remote(tmp_path):
-    def make_remote(*urls, has_tarball=True):
+    def make_remote(*urls, has_tarball=True, pretends=False):
         remote = IcfArchivistRemote(Annex(*urls))
-        remote._repo = Repository(tmp_path, has_tarball=has_tarball)
+        remote._repo = Repository(tmp_path, has_tarball=has_tarball, pretends=pretends)
         return remote
 
     return make_remote
@@ -74,6 +76,13 @@ def test_a_tarball_that_cannot_be_got_is_told_with_the_reason(make_remote, tmp_p
     url, _ = build_locator(KEY, 'a&b', 5, 512)
     remote = make_remote(url, has_tarball=False)
     with pytest.raises(RemoteError, match=f'{KEY}.*no route to host'):
+        remote.transfer_retrieve('key', str(tmp_path / 'image'))
+
+
+def test_a_tarball_that_is_not_here_after_all_is_told(make_remote, tmp_path):
+    url, _ = build_locator(KEY, 'a&b', 5, 512)
+    remote = make_remote(url, has_tarball=False, pretends=True)
+    with pytest.raises(RemoteError, match=f'could not get the tarball, {KEY}'):
         remote.transfer_retrieve('key', str(tmp_path / 'image'))
 
 

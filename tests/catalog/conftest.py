@@ -1,0 +1,260 @@
+"""A browser, a web server, and the overview of a study that is made up
+
+The browser is the Chromium of the system, driven by playwright. Every page is
+watched: a test fails when its page logs an error, throws, opens a dialog or
+asks another server than the one of the test.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import datalad_icf
+
+ASSETS = Path(datalad_icf.__file__).parent / 'catalog' / 'assets'
+USER, PASSWORD = 'reader', 'pass word: 1%'
+# what a page can be asked for without leaving the machine
+INSECURE_HOST = 'icf.test'
+CHROMIUM_ARGS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    # a name that stands for this machine: browsers trust 127.0.0.1 like https,
+    # but not a host in the intranet
+    f'--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1',
+]
+
+
+def give_up(reason: str) -> None:
+    """Skip, or fail where a browser must be"""
+    if os.environ.get('ICF_REQUIRE_BROWSER'):
+        pytest.fail(f'ICF_REQUIRE_BROWSER is set, but {reason}')
+    pytest.skip(reason)
+
+
+# not for the session: playwright keeps an event loop running in this thread
+@pytest.fixture(scope='module')
+def browser() -> Iterator[Any]:
+    """The Chromium of this machine"""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        give_up('playwright is not installed (pip install playwright)')
+    executable = shutil.which('chromium')
+    if not executable:
+        give_up('there is no chromium on the PATH (apt-get install chromium)')
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=executable, args=CHROMIUM_ARGS
+            )
+        except Error as e:
+            give_up(f'{executable} does not start: {e}')
+        yield browser
+        browser.close()
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Static files, below a path, optionally for one user alone"""
+
+    login: str | None = None
+
+    def send_head(self) -> Any:
+        if self.login is not None:
+            expected = base64.b64encode(self.login.encode()).decode()
+            if self.headers.get('Authorization') != f'Basic {expected}':
+                self.send_response(401)
+                self.send_header('WWW-Authenticate', 'Basic realm="store"')
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+                return None
+        return super().send_head()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Be quiet"""
+
+
+@contextmanager
+def serve(directory: Path, login: str | None = None) -> Iterator[int]:
+    """Serve a directory while the context lasts; yields the port"""
+    handler = type('LoginHandler', (Handler,), {'login': login})
+    with ThreadingHTTPServer(
+        ('127.0.0.1', 0), functools.partial(handler, directory=directory)
+    ) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Watched:
+    """A page, and what it did that nobody sees"""
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        def console(message: Any) -> None:
+            if message.type in ('error', 'warning'):
+                self.errors.append(message.text)
+
+        def dialog(opened: Any) -> None:
+            self.errors.append(f'dialog: {opened.message}')
+            opened.dismiss()
+
+        self.page.on('console', console)
+        self.page.on('pageerror', lambda e: self.errors.append(str(e)))
+        self.page.on('dialog', dialog)
+        self.page.on('request', lambda request: self.requests.append(request.url))
+
+    @property
+    def foreign(self) -> list[str]:
+        """Requests to anywhere else than this machine"""
+        known = {'127.0.0.1', INSECURE_HOST}
+        return [u for u in self.requests if urlsplit(u).hostname not in known]
+
+
+def make_series(number: Any = 401, **changes: Any) -> dict[str, Any]:
+    """A series as it stands in ``overview.json``"""
+    series = {
+        'number': number,
+        'description': 'T1w MPRAGE',
+        'protocol': 't1_mprage_sag',
+        'modality': 'MR',
+        'images': 192,
+        'size': 40_000_000,
+        'thumbnail': None,
+        'viewer': None,
+    }
+    return series | changes
+
+
+def make_visit(name: str, *series: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A visit as it stands in ``overview.json``"""
+    quoted = f"datalad-annex::?type=external&url=http://127.0.0.1/S/{name}'"
+    visit = {
+        'id': name,
+        'page': f'index.html#/dataset/{name}/1',
+        'date': '2024-03-01',
+        'images': sum(s['images'] or 0 for s in series),
+        'size': sum(s['size'] or 0 for s in series) + 10_240,
+        'md5': '0123456789abcdef' * 2,
+        'tarball': f'../{name}_dicom.tar',
+        'md5sum': f'../{name}_dicom.tar.md5sum',
+        'clone': f"datalad clone '{quoted} {name}",
+        'viewer': None,
+        'series': list(series),
+    }
+    return visit | changes
+
+
+def make_study(*visits: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The content of ``overview.json``"""
+    facility = {
+        'name': 'Imaging Core Facility',
+        'logo': None,
+        'contact': 'mailto:icf@example.org',
+        'color': None,
+    }
+    study = {
+        'format': 1,
+        'study': 'S1',
+        'facility': facility,
+        'catalog': 'index.html',
+        'visits': list(visits),
+    }
+    return study | changes
+
+
+@pytest.fixture
+def catalog_dir(tmp_path) -> Path:
+    """The directory of a catalog, in a store, below a directory of the server"""
+    directory = tmp_path / 'srv' / 'some where' / 'S1' / 'catalog'
+    directory.mkdir(parents=True)
+    for name in ('overview.html', 'overview.css', 'overview.js'):
+        shutil.copy(ASSETS / name, directory)
+    (directory / 'index.html').write_text('<!DOCTYPE html><title>catalog</title>')
+    return directory
+
+
+@pytest.fixture
+def open_overview(browser, tmp_path, catalog_dir) -> Iterator[Callable[..., Watched]]:
+    """Opens the overview for some data in a fresh profile of the browser
+
+    ``data`` is the content of the file, ``None`` leaves it away. ``expected``
+    are parts of errors in the console that belong to the test.
+    """
+    opened: list[tuple[Watched, tuple[str, ...]]] = []
+    with ExitStack() as stack:
+
+        def open_page(
+            data: dict[str, Any] | str | None,
+            fragment: str = '',
+            *,
+            host: str = '127.0.0.1',
+            login: str | None = None,
+            init_script: str = '',
+            expected: tuple[str, ...] = (),
+            **context: Any,
+        ) -> Watched:
+            if data is not None:
+                text = data if isinstance(data, str) else json.dumps(data)
+                (catalog_dir / 'overview.json').write_text(text)
+            port = stack.enter_context(serve(tmp_path / 'srv', login))
+            settings = {'viewport': {'width': 1360, 'height': 850}, **context}
+            profile = browser.new_context(**settings)
+            stack.callback(profile.close)
+            if init_script:
+                profile.add_init_script(init_script)
+            watched = Watched(profile.new_page())
+            watched.watch()
+            opened.append((watched, expected))
+            watched.page.goto(
+                f'http://{host}:{port}/some%20where/S1/catalog/overview.html{fragment}'
+            )
+            watched.page.wait_for_selector('#content:not([hidden]), #notice > p')
+            return watched
+
+        yield open_page
+        for watched, expected in opened:
+            unexpected = [
+                e for e in watched.errors if not any(part in e for part in expected)
+            ]
+            assert not unexpected
+            assert not watched.foreign
+
+
+@pytest.fixture
+def screenshot() -> Callable[..., None]:
+    """Keeps a picture of a page where ``ICF_SCREENSHOTS`` names a directory"""
+
+    def save(page: Any, name: str, **options: Any) -> None:
+        directory = os.environ.get('ICF_SCREENSHOTS')
+        if directory:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(directory) / f'overview-{name}.png', **options)
+
+    return save
