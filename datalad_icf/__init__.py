@@ -27,6 +27,12 @@ command_suite = (
             'icf-deposit-dataset',
             'icf_deposit_dataset',
         ),
+        (
+            'datalad_icf.commands.catalog',
+            'IcfCatalog',
+            'icf-catalog',
+            'icf_catalog',
+        ),
     ],
 )
 
@@ -56,5 +62,12 @@ register_config(
     'DICOM keywords to be recorded for each image, besides the usual ones',
     description='default of the option --keywords of icf-deposit-metadata, '
     'separated by commas or blanks',
+    dialog='question',
+)
+register_config(
+    'datalad.icf.catalog-config',
+    'Configuration file of the catalogs of the store',
+    description='a configuration of datalad-catalog, JSON or YAML, with name, logo, '
+    'colours and links of the facility',
     dialog='question',
 )

@@ -13,6 +13,7 @@
     |   +-- TarballError       the tarball is damaged, or not safe to use
     |   +-- MetadataError      the metadata deposit is damaged, or does not fit
     +-- StoreWriteError        the store could not be written (disk full, rights)
+    +-- CatalogError         datalad-catalog refused a record, or is damaged
     +-- GitError               git refused to make the dataset
 
 A message names the file, and the way out where there is one. It never has a
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 __all__ = [
     'BusyError',
+    'CatalogError',
     'ConflictError',
     'GitError',
     'IcfError',
@@ -83,3 +85,7 @@ class StoreWriteError(IcfError):
 
 class GitError(IcfError):
     """A git process failed while a dataset was made"""
+
+
+class CatalogError(IcfError):
+    """A catalog cannot be made, or a record is none that it takes"""

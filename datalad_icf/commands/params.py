@@ -117,6 +117,24 @@ class EnsureTimeZone(_Constraint):
             self.refuse(value, f'{name!r} is no time zone; an example is Europe/Berlin')
 
 
+class EnsureCatalogConfig(_Constraint):
+    """Ensure a configuration file of datalad-catalog, by default the configured one"""
+
+    input_synopsis = 'PATH'
+
+    def __call__(self, value: Any) -> Path | None:
+        """Look for the file"""
+        value = value or _configured('datalad.icf.catalog-config')
+        if not value:
+            return None
+        path = Path(value).expanduser().absolute()
+        if path.suffix not in ('.json', '.yml', '.yaml') or not path.is_file():
+            self.refuse(
+                value, f'{str(path)!r} is no file with the ending .json or .yaml'
+            )
+        return path
+
+
 class EnsureAttributes(_Constraint):
     """Ensure DICOM keywords, by default the configured ones, as attributes"""
 
@@ -211,5 +229,6 @@ def visit_validator(
     return EnsureCommandParameterization(
         constraints,
         # what configuration can replace
-        validate_defaults=set(constraints) - {'existing', 'follow_symlinks'},
+        validate_defaults=set(constraints)
+        - {'existing', 'follow_symlinks', 'max_files'},
     )

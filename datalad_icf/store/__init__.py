@@ -13,6 +13,7 @@
    Draft
    draft_file
    clear_draft
+   locked
    format_md5sum
    read_md5sum
    build_tarball_url
@@ -27,6 +28,7 @@ from datalad_icf.store.deposit import (
     clear_draft,
     draft_file,
     format_md5sum,
+    locked,
     read_md5sum,
 )
 from datalad_icf.store.layout import Visit, VisitPaths, find_visits
@@ -57,6 +59,7 @@ __all__ = [
     'draft_file',
     'find_visits',
     'format_md5sum',
+    'locked',
     'read_instances',
     'read_md5sum',
     'read_tarball_metadata',

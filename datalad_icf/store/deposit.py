@@ -139,6 +139,33 @@ def clear_draft(target: Path) -> None:
 
 
 @contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Wait for the lock of something that has many files, and hold it
+
+    Parameters
+    ----------
+    target
+        What is to be changed. The lock is a hidden file beside it, which stays.
+
+    Raises
+    ------
+    StoreAccessError
+        If the store cannot be written to.
+    """
+    path = target.with_name(f'.{target.name}.lock')
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as e:
+        msg = f'cannot write to {target.parent}: {e.strerror}'
+        raise StoreAccessError(msg) from e
+    try:
+        flock(fd, LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]:
     """Open a draft of a file of the store, and lock it
 

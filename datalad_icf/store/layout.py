@@ -140,6 +140,11 @@ class VisitPaths:
         return self._path('_XDLRA--repo-export')
 
     @property
+    def catalog_dir(self) -> Path:
+        """The catalog of the study"""
+        return self.study_dir / 'catalog'
+
+    @property
     def dataset_path(self) -> str:
         """POSIX path of the tarball inside the dataset"""
         return f'icf/{self.tarball.name}'

@@ -1,0 +1,35 @@
+"""The catalog of a study, and a page on which people find scans
+
+.. currentmodule:: datalad_icf.catalog
+.. autosummary::
+
+   update_catalog
+   CatalogUpdate
+   CatalogSettings
+   CatalogReport
+   summarise_visit
+   VisitSummary
+   SeriesSummary
+"""
+
+from __future__ import annotations
+
+from datalad_icf.catalog.summary import SeriesSummary, VisitSummary, summarise_visit
+from datalad_icf.catalog.update import (
+    DEFAULT_MAX_FILES,
+    CatalogReport,
+    CatalogSettings,
+    CatalogUpdate,
+    update_catalog,
+)
+
+__all__ = [
+    'DEFAULT_MAX_FILES',
+    'CatalogReport',
+    'CatalogSettings',
+    'CatalogUpdate',
+    'SeriesSummary',
+    'VisitSummary',
+    'summarise_visit',
+    'update_catalog',
+]

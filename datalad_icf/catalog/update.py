@@ -1,0 +1,348 @@
+"""Add visits to the catalog of a study
+
+Every file appears whole, and in an order in which whoever reads meanwhile
+finds a catalog that fits together: the records of a visit under a version that
+nobody knows yet, the record of the study that lists it, the overview, and only
+then the former version goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from datalad_icf.catalog import overview
+from datalad_icf.catalog.records import (
+    STUDY_VERSION,
+    build_file_records,
+    build_study_record,
+    build_visit_link,
+    build_visit_record,
+    page_link,
+    study_uuid,
+    visit_uuid,
+)
+from datalad_icf.catalog.render import (
+    Renderer,
+    build_config,
+    copy_assets,
+    create_catalog,
+    list_visit,
+    patch_catalog,
+    read_listed,
+    record_file,
+    remove_tree,
+)
+from datalad_icf.catalog.summary import natural_key, summarise_visit
+from datalad_icf.errors import (
+    CatalogError,
+    MetadataError,
+    MissingInputError,
+    StoreWriteError,
+)
+from datalad_icf.store import (
+    DEFAULT_STORE_URL,
+    Visit,
+    VisitPaths,
+    locked,
+    read_instances,
+    read_tarball_metadata,
+)
+
+DEFAULT_MAX_FILES = 2000
+_ASSETS = Path(__file__).parent / 'assets'
+
+
+@dataclass(frozen=True)
+class CatalogSettings:
+    """How a catalog is made
+
+    Attributes
+    ----------
+    store_url
+        Base URL of the store, for the clone commands.
+    zone
+        Time zone of the dates.
+    config_file
+        Configuration of datalad-catalog with name, logo and colours.
+    max_files
+        Up to how many images the files of a visit are listed.
+    """
+
+    store_url: str = DEFAULT_STORE_URL
+    zone: tzinfo = timezone.utc
+    config_file: Path | None = None
+    max_files: int = DEFAULT_MAX_FILES
+
+
+@dataclass
+class CatalogReport:
+    """What `CatalogUpdate.add` did with a visit
+
+    Attributes
+    ----------
+    is_new
+        Whether the visit was added or changed, or was there and is the same.
+    images, series
+        Their numbers.
+    page
+        The page of the visit, relative to the catalog.
+    """
+
+    is_new: bool
+    images: int
+    series: int
+    page: str
+
+
+@dataclass
+class _Pending:
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
+    directories: list[Path] = field(default_factory=list)
+    is_changed: bool = False
+
+
+class CatalogUpdate:
+    """An update of the catalog of a study, made by `update_catalog`"""
+
+    def __init__(
+        self, paths: VisitPaths, staging: Path, settings: CatalogSettings
+    ) -> None:
+        self._study_id = paths.visit.study_id
+        self._location = paths.catalog_dir
+        self._staging = staging
+        self._settings = settings
+        self._config = build_config(settings.config_file)
+        self._facility = str(self._config['catalog_name'])
+        self._ensure_created()
+        self._renderer = Renderer(self._location, staging, self._config)
+        self._study = study_uuid(self._study_id)
+        listed = read_listed(self._location, self._study, STUDY_VERSION)
+        self._listed = {visit['dataset_path']: visit for visit in listed}
+        self._lines = overview.read_lines(self._location / overview.FILE_NAME)
+        self._pending = _Pending()
+        self._newest = 0
+
+    def _ensure_created(self) -> None:
+        created = self._staging / 'catalog'
+        if not (self._location / 'index.html').exists():
+            create_catalog(created, self._config, self._settings.config_file)
+            copy_assets(_ASSETS, created)
+            if self._location.exists():
+                # left by something else, and no catalog
+                os.rename(self._location, self._staging / 'no-catalog')
+            os.rename(created, self._location)
+            return
+        patch_catalog(self._location)
+        copy_assets(_ASSETS, self._location)
+        if self._is_branded_anew():
+            create_catalog(created, self._config, self._settings.config_file)
+            for path in sorted((created / 'artwork').iterdir()):
+                os.replace(path, self._location / 'artwork' / path.name)
+            os.replace(created / 'config.json', self._location / 'config.json')
+
+    def _is_branded_anew(self) -> bool:
+        try:
+            current = json.loads((self._location / 'config.json').read_bytes())
+        except (OSError, ValueError):
+            return True
+        logo = {'logo_path'}
+        return any(
+            current.get(k) != self._config[k] for k in self._config.keys() - logo
+        )
+
+    @property
+    def visits(self) -> list[str]:
+        """Identifiers of the visits that are in the catalog"""
+        return sorted(self._listed, key=natural_key)
+
+    def add(self, paths: VisitPaths) -> CatalogReport:
+        """Prepare a visit, so that the next `commit` adds or replaces it
+
+        Raises
+        ------
+        MissingInputError, MetadataError
+            If the metadata of the visit are not there, or damaged.
+        CatalogError
+            If datalad-catalog does not take a record.
+        """
+        settings = self._settings
+        tarball = read_tarball_metadata(paths.tarball_metadata)
+        instances = read_instances(paths.dicoms_metadata, tarball.dicoms_md5)
+        summary = summarise_visit(
+            paths, tarball, instances, store_url=settings.store_url, zone=settings.zone
+        )
+        listed = instances if len(instances) <= settings.max_files else []
+        files = md5(usedforsecurity=False)
+        for instance in listed:
+            files.update(repr((instance.path, instance.size)).encode())
+        time = int(paths.tarball_metadata.stat().st_mtime)
+        record = build_visit_record(
+            summary,
+            facility=self._facility,
+            source_time=time,
+            files_digest=files.hexdigest(),
+        )
+        visit_id = summary.visit_id
+        line = overview.build_line(summary, page_link(record))
+        report = CatalogReport(
+            is_new=True,
+            images=summary.images,
+            series=len(summary.series),
+            page=page_link(record),
+        )
+        link = build_visit_link(visit_id, record)
+        exists = record_file(self._location, *_identity(link)).exists()
+        if not exists:
+            staged = self._renderer.write_visit(
+                record, build_file_records(record, listed)
+            )
+            self._pending.directories.append(staged)
+        report.is_new = not (
+            exists
+            and self._lines.get(visit_id) == line
+            and _identity(self._listed.get(visit_id, {})) == _identity(link)
+        )
+        if report.is_new:
+            self._pending.links[visit_id] = link
+            self._pending.is_changed = True
+        self._lines[visit_id] = line
+        self._newest = max(self._newest, time)
+        return report
+
+    def drop_all_but(self, visit_ids: set[str]) -> list[str]:
+        """Prepare to drop all other visits, and return their identifiers"""
+        gone = sorted((self._listed.keys() | self._lines.keys()) - visit_ids)
+        for visit_id in gone:
+            self._listed.pop(visit_id, None)
+            self._lines.pop(visit_id, None)
+            self._pending.links.pop(visit_id, None)
+        self._pending.is_changed |= bool(gone)
+        return gone
+
+    def commit(self) -> None:
+        """Let what was prepared appear"""
+        self._heal_overview()
+        for staged in self._pending.directories:
+            target = self._location / staged.relative_to(self._staging)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # of a process that was killed: without a record, or it would be used
+            remove_tree(target)
+            os.rename(staged, target)
+        for visit_id, link in self._pending.links.items():
+            self._listed[visit_id] = list_visit(link)
+        order = self.visits
+        if self._pending.is_changed or not self._is_complete():
+            self._write_study([self._listed[visit_id] for visit_id in order])
+            text = overview.build_overview(
+                self._study_id,
+                [self._lines[v] for v in order if v in self._lines],
+                self._config,
+            )
+            self._replace(self._location / overview.FILE_NAME, text)
+        self._remove_former()
+        self._pending = _Pending()
+
+    def _heal_overview(self) -> None:
+        """Make the lines that a lost or damaged overview has not"""
+        for visit_id in self._listed.keys() - self._lines.keys():
+            visit = Visit(self._study_id, visit_id)
+            try:
+                self.add(VisitPaths(self._location.parent.parent, visit))
+            except (MissingInputError, MetadataError):
+                # its page is still there; a rebuild drops it
+                continue
+
+    def _is_complete(self) -> bool:
+        metadata = self._location / 'metadata'
+        return (
+            (metadata / 'super.json').exists()
+            and (self._location / overview.FILE_NAME).exists()
+            and record_file(self._location, self._study, STUDY_VERSION).exists()
+        )
+
+    def _write_study(self, listed: list[dict[str, Any]]) -> None:
+        record = build_study_record(
+            self._study_id,
+            facility=self._facility,
+            # the others were checked when they were added
+            visits=self._pending.links.values(),
+            source_time=self._newest or int(self._location.stat().st_mtime),
+        )
+        staged = self._renderer.write_study(record, listed)
+        target = self._location / staged.relative_to(self._staging)
+        for path in sorted(p for p in staged.rglob('*') if p.is_file()):
+            place = target / path.relative_to(staged)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+        home = {'dataset_id': self._study, 'dataset_version': STUDY_VERSION}
+        self._replace(self._location / 'metadata' / 'super.json', json.dumps(home))
+
+    def _replace(self, path: Path, text: str) -> None:
+        part = self._staging / path.name
+        part.write_text(text, encoding='utf-8')
+        os.replace(part, path)
+
+    def _remove_former(self) -> None:
+        for visit_id in self._pending.links:
+            visit = self._listed[visit_id]
+            directory = self._location / 'metadata' / visit['dataset_id']
+            for version in directory.iterdir():
+                if version.name != visit['dataset_version']:
+                    remove_tree(version)
+
+    def remove_records(self, visit_ids: list[str]) -> None:
+        """Remove the records of visits that were dropped, after `commit`"""
+        for visit_id in visit_ids:
+            identity = visit_uuid(self._study_id, visit_id)
+            remove_tree(self._location / 'metadata' / identity)
+
+
+def _identity(link: dict[str, Any]) -> tuple[str, str]:
+    return link.get('dataset_id', ''), link.get('dataset_version', '')
+
+
+@contextmanager
+def update_catalog(
+    paths: VisitPaths, settings: CatalogSettings
+) -> Iterator[CatalogUpdate]:
+    """Open the catalog of a study to add visits, and make it if there is none
+
+    Others that want to add visits wait. What was not committed is forgotten.
+
+    Parameters
+    ----------
+    paths
+        Any visit of the study.
+    settings
+        How the catalog is made.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog is damaged, or the configuration cannot be read.
+    StoreAccessError, StoreWriteError
+        If the store cannot be written to, or is full.
+    """
+    if not paths.study_dir.is_dir():
+        msg = f'there is no study directory {paths.study_dir}'
+        raise CatalogError(msg)
+    staging = paths.catalog_dir.with_name('.catalog.part')
+    with locked(paths.catalog_dir):
+        try:
+            remove_tree(staging)
+            staging.mkdir()
+            try:
+                yield CatalogUpdate(paths, staging, settings)
+            finally:
+                remove_tree(staging)
+        except OSError as e:
+            msg = f'cannot write {paths.catalog_dir}: {e.strerror or e}'
+            raise StoreWriteError(msg) from e

@@ -1,0 +1,154 @@
+"""``datalad icf-catalog``: show the visits of a study on html pages"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from logging import getLogger
+from pathlib import Path
+from typing import Any, ClassVar
+
+from datalad_next.commands import (
+    Parameter,
+    ValidatedInterface,
+    build_doc,
+    eval_results,
+)
+from datalad_next.constraints import EnsureInt
+
+from datalad_icf.commands import params
+from datalad_icf.commands.results import Outcome, count, done, failed, visit_record
+from datalad_icf.errors import IcfError
+from datalad_icf.store import Visit, VisitPaths, find_visits
+
+lgr = getLogger('datalad.icf.catalog')
+
+# so many visits appear in the catalog together
+_BATCH = 50
+
+
+@build_doc
+class IcfCatalog(ValidatedInterface):
+    """Show visits of a study in its html catalog
+
+    Creates or updates STORE/STUDY-ID/catalog/ from the metadata of visits. Any web
+    server can serve it beside the tarballs, with the same password; nothing of it
+    asks any other host. 'index.html' is a DataLad catalog with a page for each
+    visit, 'overview.html' a table of the series of all visits, to sort and to
+    search, with downloads and commands for cloning.
+
+    A visit is there once, however often this runs, and changed metadata replace
+    those before. With '*' in place of the visit, visits whose metadata are gone
+    are dropped. Whoever can read the catalog reads the attributes of the
+    metadata: protect it like the tarballs.
+    """
+
+    _validator_ = params.visit_validator(
+        pattern=True,
+        store_url=params.EnsureStoreUrl(),
+        config_file=params.EnsureCatalogConfig(),
+        max_files=EnsureInt(),
+        timezone=params.EnsureTimeZone(),
+    )
+    _params_: ClassVar[dict[str, Parameter]] = {
+        **params.VISITS_PARAMS,
+        'store_url': params.STORE_URL_PARAM,
+        'config_file': Parameter(
+            args=('--config-file',),
+            metavar='PATH',
+            doc="""configuration of datalad-catalog (JSON or YAML) with name, logo,
+            colours and links of the facility [default: configuration
+            'datalad.icf.catalog-config', or neutral]""",
+        ),
+        'max_files': Parameter(
+            args=('--max-files',),
+            metavar='N',
+            doc="""list the files of a visit with up to so many images; 0 lists
+            none""",
+        ),
+        'timezone': Parameter(
+            args=('--timezone',),
+            metavar='ZONE',
+            doc="""time zone with which the visits were archived, for the day of a
+            scan [default: configuration 'datalad.icf.timezone', or UTC]""",
+        ),
+    }
+    _examples_: ClassVar[list[dict[str, str]]] = [
+        {
+            'text': 'Add a visit to the catalog of its study',
+            'code_cmd': 'datalad icf-catalog --id my-study P000123',
+            'code_py': "icf_catalog(id=('my-study', 'P000123'))",
+        },
+        {
+            'text': 'Bring the catalog of a study up to date with all its visits',
+            'code_cmd': "datalad icf-catalog --id my-study '*'",
+            'code_py': "icf_catalog(id=('my-study', '*'))",
+        },
+    ]
+
+    @staticmethod
+    @eval_results
+    def __call__(
+        *,
+        id: Visit = params.UNSET,
+        store_dir: Path = params.UNSET,
+        store_url: str = params.UNSET,
+        config_file: Path | None = params.UNSET,
+        max_files: int = 2000,
+        timezone: Any = params.UNSET,
+    ) -> Iterator[dict[str, Any]]:
+        from datalad_icf.catalog import CatalogSettings
+
+        settings = CatalogSettings(store_url, timezone, config_file, max_files)
+        paths = VisitPaths(store_dir, id)
+        try:
+            found = find_visits(store_dir, id, having='tarball_metadata')
+            for start in range(0, len(found), _BATCH):
+                yield from _add_visits(found[start : start + _BATCH], settings)
+            if id.visit_id == '*':
+                yield from _drop_others(paths, found, settings)
+        except (IcfError, OSError) as e:
+            yield failed(_record(paths), e)
+
+
+def _record(paths: VisitPaths) -> dict[str, Any]:
+    return visit_record('icf_catalog', paths.visit, paths.catalog_dir, logger=lgr)
+
+
+def _add_visits(found: list[VisitPaths], settings: Any) -> list[dict[str, Any]]:
+    from datalad_icf.catalog import update_catalog
+
+    records = []
+    with update_catalog(found[0], settings) as catalog:
+        for paths in found:
+            record = _record(paths)
+            try:
+                made = catalog.add(paths)
+            except IcfError as e:
+                records.append(failed(record, e))
+                continue
+            message = f'{count(made.images, "image")} in {made.series} series'
+            fields = {
+                'instances': made.images,
+                'series': made.series,
+                'page': made.page,
+            }
+            outcome = Outcome(made.is_new, message, fields=fields)
+            records.append(done(record, outcome))
+        catalog.commit()
+    return records
+
+
+def _drop_others(
+    paths: VisitPaths, found: list[VisitPaths], settings: Any
+) -> Iterator[dict[str, Any]]:
+    from datalad_icf.catalog import update_catalog
+
+    with update_catalog(paths, settings) as catalog:
+        gone = catalog.drop_all_but({p.visit.visit_id for p in found})
+        if gone:
+            catalog.commit()
+            catalog.remove_records(gone)
+    for visit_id in gone:
+        visit = Visit(paths.visit.study_id, visit_id)
+        record = _record(VisitPaths(paths.store_dir, visit))
+        yield done(record, Outcome(True, 'dropped, as its metadata are gone'))
