@@ -21,6 +21,7 @@ from struct import pack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from datalad.conftest import setup_package  # noqa: F401
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR
@@ -30,6 +31,15 @@ from pydicom.tag import Tag
 from datalad_icf.dicom import archive_visit
 from datalad_icf.store import Visit, VisitPaths, format_md5sum
 from demo.phantom import LOCALIZER, Series, build_instance, encode, write_phantom
+
+# a busy machine is no fault of the code, and a test that failed must fail again
+settings.register_profile(
+    'icf',
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile('icf')
 
 pytest_plugins = ('datalad_next.tests.fixtures',)
 
