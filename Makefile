@@ -9,6 +9,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # a directory with the files of a visit for `make demo`; default: a phantom
 VISIT ?=
+# anything here lets `make demo` serve the store and its catalog until Ctrl-C
+SERVE ?=
 # more arguments for the benchmarks; `make bench BENCH_ARGS=--help` lists them
 BENCH_ARGS ?=
 
@@ -32,7 +34,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
 demo: $(VENV)/.stamp-base ## the whole workflow on a phantom, or on VISIT=DIR
-	@"$(bin)/python" -m demo.run $(if $(VISIT),--visit "$(VISIT)")
+	@"$(bin)/python" -m demo.run $(if $(VISIT),--visit "$(VISIT)") \
+	  $(if $(SERVE),--serve)
 
 test: $(VENV)/.stamp-tests ## all tests, with coverage
 	"$(bin)/python" -m pytest --cov --cov-report=term $(PYTEST_ARGS)

@@ -1,7 +1,7 @@
 """Measure the commands, and print what was reached of what is demanded
 
-Usage: ``python -m benchmarks.run [--files N] [--big MB] [--many N] [--repeat N]
-[--only NAME ...] [--directory DIR]``
+Usage: ``python -m benchmarks.run [--files N] [--big MB] [--many N] [--visits N]
+[--repeat N] [--only NAME ...] [--directory DIR]``
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from time import perf_counter
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import archive, dataset, metadata, startup
+from benchmarks import archive, catalog, dataset, metadata, startup
 from benchmarks.measure import MB, BenchmarkError, Line, run_process
 from benchmarks.workspace import Shape, Workspace, has_md5sum
 
-NAMES = ('archive', 'metadata', 'dataset', 'startup')
+NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'startup')
 _IMAGE_BYTES = 120_000
 
 
@@ -69,6 +69,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         ('files', 5000, 'files of a visit of many small images'),
         ('big', 2000, 'MB of a visit of one large image'),
         ('many', 20000, 'images where memory and growth are measured'),
+        ('visits', 1000, 'visits of a study of many visits'),
         ('repeat', 3, 'rounds; the medians count'),
     ):
         parser.add_argument(
@@ -88,7 +89,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help='where the temporary directory is made [default: that of the system]',
     )
     args = parser.parse_args(argv)
-    if min(args.files, args.big, args.repeat) < 1 or args.many < 8:
+    if min(args.files, args.big, args.visits, args.repeat) < 1 or args.many < 8:
         parser.error('sizes start at 1, and --many at 8')
     return args
 
@@ -99,6 +100,8 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
     many = Shape('many', 'images', args.many)
     if 'dataset' in args.only:
         yield from dataset.measure(workspace, args.many)
+    if 'catalog' in args.only:
+        yield from catalog.measure(workspace, args.files, args.visits)
     if 'startup' in args.only:
         yield from startup.measure(workspace)
     # shape by shape, so that not all need a place on the disk at once
@@ -119,7 +122,8 @@ def _describe_machine(root: Path) -> Iterator[str]:
     git = run_process(['git', '--version']).output.split()[-1]
     annex = run_process(['git-annex', 'version', '--raw']).output.strip()
     packages = ', '.join(
-        f'{p} {version(p)}' for p in ('datalad', 'datalad-next', 'pydicom')
+        f'{p} {version(p)}'
+        for p in ('datalad', 'datalad-next', 'datalad-catalog', 'pydicom')
     )
     yield (
         f'{_count_cores()} cores, {platform.system()} {platform.machine()}, load '

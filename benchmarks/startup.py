@@ -12,7 +12,7 @@ from benchmarks.workspace import Workspace
 COMMAND_LIMIT = 0.2
 IMPORT_LIMIT = 50
 # can be told to do nothing, which is more than to print their help
-_IDLE = ('icf-archive', 'icf-deposit-metadata', 'icf-deposit-dataset')
+_IDLE = ('icf-archive', 'icf-deposit-metadata', 'icf-deposit-dataset', 'icf-catalog')
 _LIST = 'from datalad_icf import command_suite as c; print(*[i[2] for i in c[1]])'
 # hides an extension from DataLad, where it is asked to
 _IMPORT = """

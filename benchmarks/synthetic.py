@@ -1,7 +1,7 @@
 """Visits for benchmarks: many small images, a large one, or metadata alone
 
-Usage: ``python -m benchmarks.synthetic images|large|metadata COUNT PATH``. It is
-run as a process of its own, so that the benchmarks need not import pydicom.
+Usage: ``python -m benchmarks.synthetic images|large|metadata|study COUNT PATH``. It
+is run as a process of its own, so that the benchmarks need not import pydicom.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 STUDY = 'benchmark'
 _SERIES = 12
+# of a study with many visits, and how many images each has
+_STUDY_SERIES, _STUDY_IMAGES = 15, 30
 # 32 kB to 194 kB for an image of 16 bits
 _SMALLEST, _LARGEST = 124, 308
 _PIXELS = Random(0).randbytes(1 << 20)
@@ -59,7 +61,9 @@ def write_large_image(megabytes: int, directory: Path) -> None:
             f.write(_PIXELS[start : start + frame_bytes])
 
 
-def write_metadata(count: int, prefix: Path) -> None:
+def write_metadata(
+    count: int, prefix: Path, *, series: int = _SERIES, mtime: float = 1374070500.0
+) -> None:
     """Write the metadata files of a visit that does not exist
 
     Parameters
@@ -68,16 +72,21 @@ def write_metadata(count: int, prefix: Path) -> None:
         Number of images.
     prefix
         ``STORE/STUDY/VISIT``, to which the rest of the file names is added.
+    series
+        Number of series that the images are of.
+    mtime
+        Time of the scan, in seconds since 1970.
     """
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    lines = ',\n'.join(json.dumps(record) for record in _iter_records(count, prefix))
+    records = _iter_records(count, prefix, series)
+    lines = ',\n'.join(json.dumps(record) for record in records)
     text = f'[\n{lines}\n]\n'.encode()
     tarball = {
         'size': 10240 * 20 * count,
         'md5': md5(prefix.name.encode()).hexdigest(),
         'dspath': f'icf/{prefix.name}_dicom.tar',
         'storepath': f'{prefix.parent.name}/{prefix.name}_dicom.tar',
-        'mtime': 1374070500.0,
+        'mtime': mtime,
         'instances': count,
         'dicoms_md5': md5(text).hexdigest(),
     }
@@ -85,11 +94,24 @@ def write_metadata(count: int, prefix: Path) -> None:
     Path(f'{prefix}_metadata_tarball.json').write_text(json.dumps(tarball))
 
 
-def _iter_records(count: int, prefix: Path) -> Iterator[dict[str, object]]:
+def write_study(count: int, directory: Path) -> None:
+    """Write the metadata files of a study with ``count`` visits, one each day"""
+    for index in range(count):
+        write_metadata(
+            _STUDY_IMAGES,
+            directory / f'V{index + 1:05d}',
+            series=_STUDY_SERIES,
+            mtime=1374070500.0 + 86400 * index,
+        )
+
+
+def _iter_records(
+    count: int, prefix: Path, n_series: int
+) -> Iterator[dict[str, object]]:
     root = f'{prefix.parent.name}_{prefix.name}'
     offset = 1536
     for index in range(count):
-        series = index % _SERIES + 1
+        series = index % n_series + 1
         size = 33_000 + index * 7919 % 160_000
         uid = f'2.25.{10**34 + index}'
         yield {
@@ -248,5 +270,6 @@ if __name__ == '__main__':
         'images': write_images,
         'large': write_large_image,
         'metadata': write_metadata,
+        'study': write_study,
     }
     _WRITERS[sys.argv[1]](int(sys.argv[2]), Path(sys.argv[3]))

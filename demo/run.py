@@ -1,6 +1,6 @@
 """A visit goes into a store, and one image comes back
 
-Usage: ``python -m demo.run [--visit DIR] [--keep]``
+Usage: ``python -m demo.run [--visit DIR] [--keep] [--serve]``
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import io
 import json
 import signal
 import sys
+from contextlib import suppress
 from hashlib import md5
 from pathlib import Path
 from secrets import token_urlsafe
+from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -39,12 +41,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         '--keep', action='store_true', help='keep the store and the clone'
     )
+    parser.add_argument(
+        '--serve',
+        action='store_true',
+        help='serve store and catalog at the end, until Ctrl-C',
+    )
     args = parser.parse_args(argv)
     try:
         with temporary_sandbox(keep=args.keep) as sandbox:
             if args.keep:
                 print(f'All of this stays in {sandbox.root}')
-            run_demo(sandbox, args.visit)
+            run_demo(sandbox, args.visit, is_served=args.serve)
     except DemoError as e:
         print(f'The demo failed: {e}', file=sys.stderr)
         return 1
@@ -54,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run_demo(sandbox: Sandbox, visit: Path | None = None) -> None:
+def run_demo(
+    sandbox: Sandbox, visit: Path | None = None, *, is_served: bool = False
+) -> None:
     """Take a visit through a store
 
     Parameters
@@ -63,6 +72,8 @@ def run_demo(sandbox: Sandbox, visit: Path | None = None) -> None:
         Where it happens.
     visit
         Directory with the files of the visit, or None for the phantom.
+    is_served
+        Whether the store is served at the end, until somebody interrupts.
 
     Raises
     ------
@@ -78,11 +89,14 @@ def run_demo(sandbox: Sandbox, visit: Path | None = None) -> None:
     with serve_store(store, USER, password, realm=REALM) as server:
         print(f'The store is now served at {server.url}, with a password')
         clone_url = _deposit_dataset(sandbox, server)
+        _catalog(sandbox, server)
         _set_credential(sandbox, server, password)
         _clone(sandbox, server, clone_url)
         image = _look_up(sandbox, images)
         _get(sandbox, server, image)
-    print(f'Done in {perf_counter() - start:.0f} s: the image is what it was')
+        print(f'Done in {perf_counter() - start:.0f} s: the image is what it was')
+        if is_served:
+            _wait(server, password)
 
 
 def _prepare(sandbox: Sandbox, visit: Path | None) -> str:
@@ -131,6 +145,23 @@ def _deposit_dataset(sandbox: Sandbox, server: StoreServer) -> str:
     if not records or not records[-1].get('clone_url'):
         raise DemoError('icf-deposit-dataset told no URL to clone from')
     return str(records[-1]['clone_url'])
+
+
+def _catalog(sandbox: Sandbox, server: StoreServer) -> None:
+    url = ('--store-url', server.url)
+    outcome = sandbox.run('datalad', 'icf-catalog', *VISIT_ARGUMENTS, *url)
+    record = outcome.records[-1]
+    what = f'{record["instances"]} images in {record["series"]} series'
+    outcome.tell(f'a page with {what}, and a table of the study')
+    for page in ('index.html', 'overview.html'):
+        print(f'  {server.url}/{STUDY}/catalog/{page}')
+
+
+def _wait(server: StoreServer, password: str) -> None:
+    print(f'Look at {server.url}/{STUDY}/catalog/overview.html')
+    print(f'  as user {USER} with the password {password}; Ctrl-C ends this')
+    with suppress(KeyboardInterrupt):
+        Event().wait()
 
 
 def _set_credential(sandbox: Sandbox, server: StoreServer, password: str) -> None:

@@ -19,6 +19,17 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 CHUNK_SIZE = 1 << 16
+# what a catalog has; fixed, as the system of a machine may know others
+CONTENT_TYPES = {
+    '.css': 'text/css; charset=utf-8',
+    '.html': 'text/html; charset=utf-8',
+    '.jpg': 'image/jpeg',
+    '.js': 'text/javascript; charset=utf-8',
+    '.json': 'application/json',
+    '.png': 'image/png',
+    '.svg': 'image/svg+xml',
+    '.woff2': 'font/woff2',
+}
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,8 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.UNAUTHORIZED, challenge=self.server.challenge)
             return
         try:
-            file = self._locate().open('rb')
+            path = self._locate()
+            file = path.open('rb')
         except (OSError, ValueError):
             self._refuse(HTTPStatus.NOT_FOUND)
             return
@@ -141,7 +153,8 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
         with file:
             try:
                 self.send_response(HTTPStatus.OK)
-                self.send_header('Content-Type', 'application/octet-stream')
+                for name, value in self._describe(path).items():
+                    self.send_header(name, value)
                 self.send_header('Content-Length', str(os.fstat(file.fileno()).st_size))
                 self.end_headers()
                 if self.command == 'GET':
@@ -166,6 +179,17 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
         if not path.is_relative_to(self.server.root) or not path.is_file():
             raise FileNotFoundError(relative)
         return path
+
+    def _describe(self, path: Path) -> dict[str, str]:
+        if 'catalog' not in path.relative_to(self.server.root).parts[:-1]:
+            # of the store itself, which nobody is to look into
+            return {'Content-Type': 'application/octet-stream'}
+        kind = CONTENT_TYPES.get(path.suffix, 'application/octet-stream')
+        headers = {'Content-Type': kind, 'X-Content-Type-Options': 'nosniff'}
+        if path.suffix == '.json':
+            # or a browser would show the catalog as it was before an update
+            headers['Cache-Control'] = 'no-cache'
+        return headers
 
     def _refuse(self, status: HTTPStatus, challenge: str = '') -> None:
         self.send_response(status)

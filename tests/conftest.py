@@ -21,8 +21,8 @@ from struct import pack
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from datalad.conftest import setup_package  # noqa: F401
+from hypothesis import HealthCheck, settings
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement

@@ -27,7 +27,6 @@ import datalad_icf
 
 ASSETS = Path(datalad_icf.__file__).parent / 'catalog' / 'assets'
 USER, PASSWORD = 'reader', 'pass word: 1%'
-# what a page can be asked for without leaving the machine
 INSECURE_HOST = 'icf.test'
 CHROMIUM_ARGS = [
     '--headless',
@@ -137,66 +136,16 @@ class Watched:
         return [u for u in self.requests if urlsplit(u).hostname not in known]
 
 
-def make_series(number: Any = 401, **changes: Any) -> dict[str, Any]:
-    """A series as it stands in ``overview.json``"""
-    series = {
-        'number': number,
-        'description': 'T1w MPRAGE',
-        'protocol': 't1_mprage_sag',
-        'modality': 'MR',
-        'images': 192,
-        'size': 40_000_000,
-        'thumbnail': None,
-        'viewer': None,
-    }
-    return series | changes
-
-
-def make_visit(name: str, *series: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A visit as it stands in ``overview.json``"""
-    quoted = f"datalad-annex::?type=external&url=http://127.0.0.1/S/{name}'"
-    visit = {
-        'id': name,
-        'page': f'index.html#/dataset/{name}/1',
-        'date': '2024-03-01',
-        'images': sum(s['images'] or 0 for s in series),
-        'size': sum(s['size'] or 0 for s in series) + 10_240,
-        'md5': '0123456789abcdef' * 2,
-        'tarball': f'../{name}_dicom.tar',
-        'md5sum': f'../{name}_dicom.tar.md5sum',
-        'clone': f"datalad clone '{quoted} {name}",
-        'viewer': None,
-        'series': list(series),
-    }
-    return visit | changes
-
-
-def make_study(*visits: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """The content of ``overview.json``"""
-    facility = {
-        'name': 'Imaging Core Facility',
-        'logo': None,
-        'contact': 'mailto:icf@example.org',
-        'color': None,
-    }
-    study = {
-        'format': 1,
-        'study': 'S1',
-        'facility': facility,
-        'catalog': 'index.html',
-        'visits': list(visits),
-    }
-    return study | changes
-
-
 @pytest.fixture
 def catalog_dir(tmp_path) -> Path:
     """The directory of a catalog, in a store, below a directory of the server"""
     directory = tmp_path / 'srv' / 'some where' / 'S1' / 'catalog'
     directory.mkdir(parents=True)
-    for name in ('overview.html', 'overview.css', 'overview.js'):
-        shutil.copy(ASSETS / name, directory)
-    (directory / 'index.html').write_text('<!DOCTYPE html><title>catalog</title>')
+    for file in ASSETS.glob('overview.*'):
+        shutil.copy(file, directory)
+    (directory / 'index.html').write_text(
+        '<!DOCTYPE html><title>Catalog</title><link rel="icon" href="overview.svg">'
+    )
     return directory
 
 
