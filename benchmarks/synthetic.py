@@ -1,7 +1,8 @@
 """Visits for benchmarks: many small images, a large one, or metadata alone
 
-Usage: ``python -m benchmarks.synthetic images|large|metadata|study COUNT PATH``. It
-is run as a process of its own, so that the benchmarks need not import pydicom.
+Usage: ``python -m benchmarks.synthetic images|large|metadata|flat|study COUNT
+PATH``. It is run as a process of its own, so that the benchmarks need not import
+pydicom.
 """
 
 from __future__ import annotations
@@ -94,15 +95,20 @@ def write_metadata(
     Path(f'{prefix}_metadata_tarball.json').write_text(json.dumps(tarball))
 
 
+def write_flat_metadata(count: int, prefix: Path) -> None:
+    """Write the metadata files of a visit with all files in one directory"""
+    write_metadata(count, prefix, series=1)
+
+
 def write_study(count: int, directory: Path) -> None:
     """Write the metadata files of a study with ``count`` visits, one each day"""
     for index in range(count):
-        write_metadata(
-            _STUDY_IMAGES,
-            directory / f'V{index + 1:05d}',
-            series=_STUDY_SERIES,
-            mtime=1374070500.0 + 86400 * index,
-        )
+        prefix = directory / f'V{index + 1:05d}'
+        mtime = 1374070500.0 + 86400 * index
+        write_metadata(_STUDY_IMAGES, prefix, series=_STUDY_SERIES, mtime=mtime)
+        # there is a clone command where there is a dataset
+        for name in ('refs', 'repo-export'):
+            Path(f'{prefix}_XDLRA--{name}').touch()
 
 
 def _iter_records(
@@ -270,6 +276,7 @@ if __name__ == '__main__':
         'images': write_images,
         'large': write_large_image,
         'metadata': write_metadata,
+        'flat': write_flat_metadata,
         'study': write_study,
     }
     _WRITERS[sys.argv[1]](int(sys.argv[2]), Path(sys.argv[3]))

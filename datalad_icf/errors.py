@@ -15,6 +15,7 @@
     +-- StoreWriteError        the store could not be written (disk full, rights)
     +-- CatalogError         datalad-catalog refused a record, or is damaged
     +-- GitError               git refused to make the dataset
+        +-- DamagedExportError a deposited dataset cannot be unpacked
 
 A message names the file, and the way out where there is one. It never has a
 value of a DICOM attribute in it that could name a patient.
@@ -26,6 +27,7 @@ __all__ = [
     'BusyError',
     'CatalogError',
     'ConflictError',
+    'DamagedExportError',
     'GitError',
     'IcfError',
     'IdentifierError',
@@ -85,6 +87,10 @@ class StoreWriteError(IcfError):
 
 class GitError(IcfError):
     """A git process failed while a dataset was made"""
+
+
+class DamagedExportError(GitError):
+    """The repository of a deposited dataset cannot be unpacked"""
 
 
 class CatalogError(IcfError):

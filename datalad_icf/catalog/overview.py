@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -65,6 +65,7 @@ def build_overview(study_id: str, lines: list[str], config: dict[str, Any]) -> s
         Configuration of the catalog, with name, logo, colour of the facility.
     """
     color = config.get('link_color')
+    logo = config.get('logo_path')
     links = config.get('social_links') or {}
     contact = links.get('about')
     is_safe = isinstance(contact, str) and contact.startswith(
@@ -75,9 +76,9 @@ def build_overview(study_id: str, lines: list[str], config: dict[str, Any]) -> s
         'study': study_id,
         'facility': {
             'name': config.get('catalog_name'),
-            'logo': config.get('logo_path') or None,
+            'logo': f'artwork/{PurePath(logo).name}' if logo else None,
             'contact': contact if is_safe else None,
-            'color': color if color and _COLOR.fullmatch(color) else None,
+            'color': color if _COLOR.fullmatch(str(color)) else None,
         },
         'catalog': 'index.html',
     }
@@ -98,9 +99,11 @@ def read_lines(path: Path) -> dict[str, str]:
         text = path.read_text(encoding='utf-8')
     except (OSError, ValueError):
         return {}
-    lines = {}
+    lines: dict[str, str] = {}
+    if not text.endswith('\n]}\n'):
+        return lines
     for line in text.splitlines():
-        if line.startswith(_PREFIX):
+        if line.startswith(_PREFIX) and line.endswith(('}', '},')):
             try:
                 # the identifier alone: a study of 1,000 visits has megabytes
                 visit_id = _decode(line, len(_PREFIX))[0]

@@ -151,9 +151,7 @@ def build_file_records(
             'type': 'file',
             'dataset_id': record['dataset_id'],
             'dataset_version': record['dataset_version'],
-            'path': '/'.join(
-                clean_text(p, 255) or '_' for p in instance.path.split('/')
-            ),
+            'path': _clean_path(instance.path),
             'contentbytesize': instance.size,
             'metadata_sources': record['metadata_sources'],
         }
@@ -184,7 +182,8 @@ def _iter_keywords(summary: VisitSummary) -> Iterator[str]:
 def _series(summary: VisitSummary) -> dict[str, str]:
     content: dict[str, str] = {}
     for series in summary.series:
-        number = '' if series.number is None else f'{series.number} '
+        # not the text alone: the page has a meaning for some names
+        number = '- ' if series.number is None else f'{series.number} '
         name = f'{number}{series.description or series.protocol or "(no description)"}'
         key, count = name, 1
         while key in content:

@@ -1,14 +1,8 @@
-"""datalad-catalog at work: a catalog, and the records in it
-
-Written for release 1.1, and for the unreleased version after it as far as
-features can be told apart in the files that are copied.
-"""
+"""datalad-catalog at work: records become files of a catalog"""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -20,159 +14,15 @@ from datalad_icf.errors import CatalogError
 
 lgr = getLogger('datalad.icf.catalog')
 
-_CONTENT_POLICY = (
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'self\'; '
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
-    "'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src "
-    "'self'; form-action 'none'; base-uri 'self'\">"
-)
-_STYLE = """
-/* long texts of DICOM files must not push the page apart */
-#mainbody td, #mainbody h2, #mainbody code, #mainbody .btn, #mainbody .card-text {
-  overflow-wrap: anywhere;
-  white-space: normal;
-}
-"""
-# file of the created copy, what is looked for, what it becomes
-_PATCHES = (
-    (
-        # no request to another host: the same library lies beside the page
-        'index.html',
-        re.compile(
-            r'<script src="https?://[^"]*vue[^"]*"></script>\s*<!--\s*'
-            r'(<script src="assets/vue[^"]*"></script>)\s*-->'
-        ),
-        r'\1',
-    ),
-    (
-        'index.html',
-        re.compile(r'(<meta charset="utf-8"\s*/?>)'),
-        rf'\1\n    {_CONTENT_POLICY}',
-    ),
-    (
-        # a shell takes the & in the address for the end of the command
-        'templates/dataset-template.html',
-        re.compile(r'datalad clone (\{\{\s*displayData\.url\s*\}\})'),
-        r"datalad clone '\1'",
-    ),
-    (
-        # a click would send the address of the store to another host
-        'templates/dataset-template.html',
-        re.compile(
-            r'<span>\s*<b-button[^>]*openWithBinder.*?</b-button>\s*</span>', re.DOTALL
-        ),
-        '',
-    ),
-    ('assets/style.css', re.compile(r'\Z'), _STYLE),
-)
 
-
-def _web_catalog(location: Path) -> Any:
-    from datalad_catalog.webcatalog import WebCatalog
-
+def open_web_catalog(location: Path) -> Any:
+    """Open a catalog of datalad-catalog, also one that is yet to be created"""
     with warnings.catch_warnings():
         # of jsonschema, about what datalad-catalog uses of it
         warnings.simplefilter('ignore', DeprecationWarning)
+        from datalad_catalog.webcatalog import WebCatalog
+
         return WebCatalog(location)
-
-
-def build_config(config_file: Path | None) -> dict[str, Any]:
-    """Build the configuration of a catalog
-
-    Parameters
-    ----------
-    config_file
-        A configuration of datalad-catalog, JSON or YAML, with the name, logo,
-        colours and links of the facility; whatever it has not is neutral.
-
-    Raises
-    ------
-    CatalogError
-        If the file, or the logo that it names, cannot be read.
-    """
-    import datalad_catalog.constants as cnst
-    from datalad_catalog.utils import load_config_file
-
-    config: dict[str, Any] = load_config_file(cnst.default_config_dir / 'config.json')
-    config.update(
-        catalog_name='Imaging core facility',
-        logo_path='',
-        link_color='#0b5394',
-        link_hover_color='#073763',
-        social_links=dict.fromkeys(config.get('social_links', {})),
-    )
-    if config_file:
-        try:
-            own = load_config_file(config_file)
-            config.update(own)
-            logo = config.get('logo_path')
-            if logo and not (config_file.parent / logo).is_file():
-                msg = f'{config_file}: there is no logo {logo!r}'
-                raise CatalogError(msg)
-        except CatalogError:
-            raise
-        except Exception as e:  # yaml and json have errors of their own
-            msg = f'datalad.icf.catalog-config: {config_file} cannot be read: {e}'
-            raise CatalogError(msg) from e
-    return config
-
-
-def create_catalog(
-    location: Path, config: dict[str, Any], config_file: Path | None
-) -> None:
-    """Create an empty catalog that works without any other host
-
-    Parameters
-    ----------
-    location
-        Directory that does not exist yet.
-    config
-        From `build_config`.
-    config_file
-        The file it was read from; a logo is looked for beside it.
-    """
-    location.mkdir(parents=True)
-    written = location / 'icf-config.json'
-    if config_file and config.get('logo_path'):
-        config = {**config, 'logo_path': str(config_file.parent / config['logo_path'])}
-    written.write_text(json.dumps(config))
-    mode = location.stat().st_mode
-    _web_catalog(location).create(config_file=written)
-    written.unlink()
-    patch_catalog(location)
-    # the files have come with the modes that they had in the package
-    for path in location.rglob('*'):
-        path.chmod(mode if path.is_dir() else mode & 0o666)
-
-
-def patch_catalog(location: Path) -> None:
-    """Mend in the created copy what leaks, or does not work"""
-    for name, pattern, replacement in _PATCHES:
-        path = location / name
-        text = path.read_text(encoding='utf-8')
-        if _is_patched(text, replacement):
-            continue
-        patched, count = pattern.subn(replacement, text, count=1)
-        if not count:
-            # the unreleased version needs some of them no more
-            lgr.debug('%s: nothing to be mended for %s', path, pattern.pattern[:40])
-            continue
-        part = path.with_name(f'.{path.name}.part')
-        part.write_text(patched, encoding='utf-8')
-        os.replace(part, path)
-    page = (location / 'index.html').read_text(encoding='utf-8')
-    if re.search(r'<(?:script|link)[^>]+(?:src|href)="https?:', page):
-        lgr.warning(
-            '%s asks another host for a part of it; this version of datalad-catalog '
-            'is not known',
-            location / 'index.html',
-        )
-
-
-def _is_patched(text: str, replacement: str) -> bool:
-    if replacement == _STYLE:
-        return _STYLE in text
-    return replacement.startswith(r'\1\n') and _CONTENT_POLICY in text
 
 
 class Renderer:
@@ -190,8 +40,8 @@ class Renderer:
 
     def __init__(self, catalog: Path, staging: Path, config: dict[str, Any]) -> None:
         # an old catalog is validated by its own schema
-        self._validator = _web_catalog(catalog).schema_validator
-        self._target = _web_catalog(staging)
+        self._validator = open_web_catalog(catalog).schema_validator
+        self._target = open_web_catalog(staging)
         self._target.config = config
         self._staging = staging
         self._config = config
@@ -202,6 +52,14 @@ class Renderer:
             options = {**self._config.get('dataset_options', {}), 'default_tab': tab}
             path.write_text(json.dumps({**self._config, 'dataset_options': options}))
         return path
+
+    def brand(self, catalog: Path, study: str) -> None:
+        """Give the records that are there the configuration of the catalog"""
+        for path in (catalog / 'metadata').glob('*/*/config.json'):
+            tab = 'subdatasets' if path.parts[-3] == study else 'series'
+            part = self._staging / 'config.json'
+            part.write_bytes(self._config_file(tab).read_bytes())
+            part.replace(path)
 
     def validate(self, record: dict[str, Any]) -> None:
         """Check a record against the schema of the catalog
@@ -303,20 +161,20 @@ def list_visit(link: dict[str, str]) -> dict[str, Any]:
 def read_listed(catalog: Path, dataset_id: str, version: str) -> list[dict[str, Any]]:
     """Read the visits that the record of a study lists
 
-    Raises
-    ------
-    CatalogError
-        If the record is damaged.
+    Returns
+    -------
+    list of dict
+        Nothing of what is lost or damaged; the record is then made anew.
     """
     path = record_file(catalog, dataset_id, version)
     try:
-        record = json.loads(path.read_bytes())
-        return list(record.get('subdatasets', []))
+        listed = json.loads(path.read_bytes())['subdatasets']
+        return [visit for visit in listed if isinstance(visit['dataset_path'], str)]
     except FileNotFoundError:
         return []
-    except (ValueError, AttributeError, OSError) as e:
-        msg = f"{path} is damaged; run icf-catalog with '*' to make it again"
-        raise CatalogError(msg) from e
+    except (ValueError, TypeError, KeyError, OSError):
+        lgr.warning('%s is damaged, and made again', path)
+        return []
 
 
 def record_file(catalog: Path, dataset_id: str, version: str) -> Path:
@@ -328,15 +186,12 @@ def record_file(catalog: Path, dataset_id: str, version: str) -> Path:
     return directory / name[:3] / f'{name[3:]}.json'
 
 
-def copy_assets(source: Path, location: Path) -> None:
-    """Copy the study's own page, where it is not the same already"""
-    for path in source.iterdir():
-        target = location / path.name
-        content = path.read_bytes()
-        if not target.exists() or target.read_bytes() != content:
-            part = location / f'.{path.name}.part'
-            part.write_bytes(content)
-            os.replace(part, target)
+def is_record(path: Path) -> bool:
+    """Whether there is a record that can be read"""
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def remove_tree(path: Path) -> None:

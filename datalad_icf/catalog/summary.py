@@ -87,7 +87,7 @@ class VisitSummary:
         return shlex.join(['datalad', 'clone', self.clone_url, self.visit_id])
 
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     """Key to sort text so that numbers in it count as numbers
 
     Examples
@@ -95,8 +95,12 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     >>> sorted(['P10', 'P9', 'P1'], key=natural_key)
     ['P1', 'P9', 'P10']
     """
-    parts = _NUMBER.split(text)
-    return [(0, int(p), '') if p.isdecimal() else (1, 0, p.casefold()) for p in parts]
+    parts = [
+        (0, int(p), '') if p.isdecimal() else (1, 0, p.casefold())
+        for p in _NUMBER.split(text)
+    ]
+    # what is alike but for case or zeros is always in the same order, too
+    return parts, text
 
 
 def summarise_visit(
@@ -170,4 +174,7 @@ def _find_date(mtime: float | None, zone: tzinfo) -> str | None:
     epoch = datetime(1970, 1, 1, tzinfo=zone).timestamp()
     if mtime is None or mtime == epoch:
         return None
-    return datetime.fromtimestamp(mtime, zone).date().isoformat()
+    try:
+        return datetime.fromtimestamp(mtime, zone).date().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None

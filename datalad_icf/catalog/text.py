@@ -35,9 +35,12 @@ def clean_text(value: Any, limit: int = MAX_LENGTH) -> str:
         parts = (clean_text(v, limit) for v in value)
         text = ', '.join(part for part in parts if part)
     else:
+        whole = str(value)
         # the end of a very long value is not looked at
-        kept = (_replace(c) for c in str(value)[: 4 * limit])
+        kept = (_replace(c) for c in whole[: 4 * limit])
         text = ' '.join(''.join(kept).split())
+        if len(whole) > 4 * limit and len(text) < limit:
+            return text + '…'
     return text if len(text) <= limit else text[: limit - 1] + '…'
 
 

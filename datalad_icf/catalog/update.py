@@ -27,22 +27,19 @@ from datalad_icf.catalog.records import (
     build_visit_record,
     page_link,
     study_uuid,
-    visit_uuid,
 )
 from datalad_icf.catalog.render import (
     Renderer,
-    build_config,
-    copy_assets,
-    create_catalog,
+    is_record,
     list_visit,
-    patch_catalog,
     read_listed,
     record_file,
     remove_tree,
 )
+from datalad_icf.catalog.site import build_config, copy_assets, ensure_pages
 from datalad_icf.catalog.summary import natural_key, summarise_visit
 from datalad_icf.errors import (
-    CatalogError,
+    IdentifierError,
     MetadataError,
     MissingInputError,
     StoreWriteError,
@@ -106,6 +103,7 @@ class CatalogReport:
 class _Pending:
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     directories: list[Path] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
     is_changed: bool = False
 
 
@@ -121,42 +119,26 @@ class CatalogUpdate:
         self._settings = settings
         self._config = build_config(settings.config_file)
         self._facility = str(self._config['catalog_name'])
-        self._ensure_created()
-        self._renderer = Renderer(self._location, staging, self._config)
         self._study = study_uuid(self._study_id)
         listed = read_listed(self._location, self._study, STUDY_VERSION)
         self._listed = {visit['dataset_path']: visit for visit in listed}
         self._lines = overview.read_lines(self._location / overview.FILE_NAME)
+        self._renderer: Renderer | None = None
         self._pending = _Pending()
         self._newest = 0
 
-    def _ensure_created(self) -> None:
-        created = self._staging / 'catalog'
-        if not (self._location / 'index.html').exists():
-            create_catalog(created, self._config, self._settings.config_file)
-            copy_assets(_ASSETS, created)
-            if self._location.exists():
-                # left by something else, and no catalog
-                os.rename(self._location, self._staging / 'no-catalog')
-            os.rename(created, self._location)
-            return
-        patch_catalog(self._location)
-        copy_assets(_ASSETS, self._location)
-        if self._is_branded_anew():
-            create_catalog(created, self._config, self._settings.config_file)
-            for path in sorted((created / 'artwork').iterdir()):
-                os.replace(path, self._location / 'artwork' / path.name)
-            os.replace(created / 'config.json', self._location / 'config.json')
-
-    def _is_branded_anew(self) -> bool:
-        try:
-            current = json.loads((self._location / 'config.json').read_bytes())
-        except (OSError, ValueError):
-            return True
-        logo = {'logo_path'}
-        return any(
-            current.get(k) != self._config[k] for k in self._config.keys() - logo
-        )
+    def _open(self) -> Renderer:
+        """Create the catalog or what is missing of it, at the first change"""
+        if self._renderer is None:
+            file = self._settings.config_file
+            self._pending.is_changed |= ensure_pages(
+                self._location, self._staging, self._config, file
+            )
+            copy_assets(_ASSETS, self._location)
+            self._renderer = Renderer(self._location, self._staging, self._config)
+            if self._pending.is_changed:
+                self._renderer.brand(self._location, self._study)
+        return self._renderer
 
     @property
     def visits(self) -> list[str]:
@@ -199,12 +181,12 @@ class CatalogUpdate:
             page=page_link(record),
         )
         link = build_visit_link(visit_id, record)
-        exists = record_file(self._location, *_identity(link)).exists()
+        renderer = self._open()
+        exists = is_record(record_file(self._location, *_identity(link)))
         if not exists:
-            staged = self._renderer.write_visit(
-                record, build_file_records(record, listed)
-            )
-            self._pending.directories.append(staged)
+            staged = renderer.write_visit(record, build_file_records(record, listed))
+            if staged not in self._pending.directories:
+                self._pending.directories.append(staged)
         report.is_new = not (
             exists
             and self._lines.get(visit_id) == line
@@ -214,6 +196,7 @@ class CatalogUpdate:
             self._pending.links[visit_id] = link
             self._pending.is_changed = True
         self._lines[visit_id] = line
+        self._pending.touched.add(visit_id)
         self._newest = max(self._newest, time)
         return report
 
@@ -229,7 +212,8 @@ class CatalogUpdate:
 
     def commit(self) -> None:
         """Let what was prepared appear"""
-        self._heal_overview()
+        renderer = self._open()
+        self._heal()
         for staged in self._pending.directories:
             target = self._location / staged.relative_to(self._staging)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -240,7 +224,7 @@ class CatalogUpdate:
             self._listed[visit_id] = list_visit(link)
         order = self.visits
         if self._pending.is_changed or not self._is_complete():
-            self._write_study([self._listed[visit_id] for visit_id in order])
+            self._write_study(renderer, [self._listed[v] for v in order])
             text = overview.build_overview(
                 self._study_id,
                 [self._lines[v] for v in order if v in self._lines],
@@ -250,25 +234,40 @@ class CatalogUpdate:
         self._remove_former()
         self._pending = _Pending()
 
-    def _heal_overview(self) -> None:
-        """Make the lines that a lost or damaged overview has not"""
-        for visit_id in self._listed.keys() - self._lines.keys():
-            visit = Visit(self._study_id, visit_id)
-            try:
-                self.add(VisitPaths(self._location.parent.parent, visit))
-            except (MissingInputError, MetadataError):
-                # its page is still there; a rebuild drops it
+    def _heal(self) -> None:
+        """Prepare the visits of which study record and overview do not agree"""
+        for visit_id in self._listed.keys() | self._lines.keys():
+            visit = self._listed.get(visit_id)
+            if visit_id in self._pending.touched or (
+                visit and page_link(visit) in self._lines.get(visit_id, '')
+            ):
                 continue
+            try:
+                paths = VisitPaths(
+                    self._location.parent.parent, Visit(self._study_id, visit_id)
+                )
+                self.add(paths)
+            except (IdentifierError, MissingInputError, MetadataError):
+                # nothing to make it of; a page that is there stays until a rebuild
+                self._lines.pop(visit_id, None)
 
     def _is_complete(self) -> bool:
-        metadata = self._location / 'metadata'
-        return (
-            (metadata / 'super.json').exists()
-            and (self._location / overview.FILE_NAME).exists()
-            and record_file(self._location, self._study, STUDY_VERSION).exists()
-        )
+        home = self._location / 'metadata' / 'super.json'
+        record = record_file(self._location, self._study, STUDY_VERSION)
+        try:
+            return (
+                home.read_text() == json.dumps(self._home)
+                and (self._location / overview.FILE_NAME).exists()
+                and is_record(record)
+            )
+        except (OSError, ValueError):
+            return False
 
-    def _write_study(self, listed: list[dict[str, Any]]) -> None:
+    @property
+    def _home(self) -> dict[str, str]:
+        return {'dataset_id': self._study, 'dataset_version': STUDY_VERSION}
+
+    def _write_study(self, renderer: Renderer, listed: list[dict[str, Any]]) -> None:
         record = build_study_record(
             self._study_id,
             facility=self._facility,
@@ -276,14 +275,14 @@ class CatalogUpdate:
             visits=self._pending.links.values(),
             source_time=self._newest or int(self._location.stat().st_mtime),
         )
-        staged = self._renderer.write_study(record, listed)
+        staged = renderer.write_study(record, listed)
         target = self._location / staged.relative_to(self._staging)
         for path in sorted(p for p in staged.rglob('*') if p.is_file()):
             place = target / path.relative_to(staged)
             place.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, place)
-        home = {'dataset_id': self._study, 'dataset_version': STUDY_VERSION}
-        self._replace(self._location / 'metadata' / 'super.json', json.dumps(home))
+        home = self._location / 'metadata' / 'super.json'
+        self._replace(home, json.dumps(self._home))
 
     def _replace(self, path: Path, text: str) -> None:
         part = self._staging / path.name
@@ -291,18 +290,19 @@ class CatalogUpdate:
         os.replace(part, path)
 
     def _remove_former(self) -> None:
-        for visit_id in self._pending.links:
+        for visit_id in self._pending.touched & self._listed.keys():
             visit = self._listed[visit_id]
             directory = self._location / 'metadata' / visit['dataset_id']
             for version in directory.iterdir():
                 if version.name != visit['dataset_version']:
                     remove_tree(version)
 
-    def remove_records(self, visit_ids: list[str]) -> None:
-        """Remove the records of visits that were dropped, after `commit`"""
-        for visit_id in visit_ids:
-            identity = visit_uuid(self._study_id, visit_id)
-            remove_tree(self._location / 'metadata' / identity)
+    def sweep(self) -> None:
+        """Remove all records of visits that are not listed, after `commit`"""
+        known = {visit['dataset_id'] for visit in self._listed.values()}
+        for directory in (self._location / 'metadata').iterdir():
+            if directory.is_dir() and directory.name not in known | {self._study}:
+                remove_tree(directory)
 
 
 def _identity(link: dict[str, Any]) -> tuple[str, str]:
@@ -333,7 +333,7 @@ def update_catalog(
     """
     if not paths.study_dir.is_dir():
         msg = f'there is no study directory {paths.study_dir}'
-        raise CatalogError(msg)
+        raise MissingInputError(msg)
     staging = paths.catalog_dir.with_name('.catalog.part')
     with locked(paths.catalog_dir):
         try:

@@ -14,10 +14,10 @@ from datalad_next.commands import (
     build_doc,
     eval_results,
 )
-from datalad_next.constraints import EnsureBool, EnsurePath
+from datalad_next.constraints import EnsureBool
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome, count
+from datalad_icf.commands.results import Outcome, count, render_result
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -44,8 +44,11 @@ class IcfArchive(ValidatedInterface):
     is written again.
     """
 
+    result_renderer = 'tailored'
+    custom_result_renderer = staticmethod(render_result)
+
     _validator_ = params.visit_validator(
-        source=EnsurePath(),
+        source=params.EnsureSource(),
         timezone=params.EnsureTimeZone(),
         follow_symlinks=EnsureBool(),
     )

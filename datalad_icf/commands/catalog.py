@@ -16,8 +16,15 @@ from datalad_next.commands import (
 from datalad_next.constraints import EnsureInt
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome, count, done, failed, visit_record
-from datalad_icf.errors import IcfError
+from datalad_icf.commands.results import (
+    Outcome,
+    count,
+    done,
+    failed,
+    render_result,
+    visit_record,
+)
+from datalad_icf.errors import IcfError, MissingInputError
 from datalad_icf.store import Visit, VisitPaths, find_visits
 
 lgr = getLogger('datalad.icf.catalog')
@@ -41,6 +48,9 @@ class IcfCatalog(ValidatedInterface):
     are dropped. Whoever can read the catalog reads the attributes of the
     metadata: protect it like the tarballs.
     """
+
+    result_renderer = 'tailored'
+    custom_result_renderer = staticmethod(render_result)
 
     _validator_ = params.visit_validator(
         pattern=True,
@@ -101,7 +111,7 @@ class IcfCatalog(ValidatedInterface):
         settings = CatalogSettings(store_url, timezone, config_file, max_files)
         paths = VisitPaths(store_dir, id)
         try:
-            found = find_visits(store_dir, id, having='tarball_metadata')
+            found = _find(paths)
             for start in range(0, len(found), _BATCH):
                 yield from _add_visits(found[start : start + _BATCH], settings)
             if id.visit_id == '*':
@@ -110,8 +120,20 @@ class IcfCatalog(ValidatedInterface):
             yield failed(_record(paths), e)
 
 
+def _find(paths: VisitPaths) -> list[VisitPaths]:
+    try:
+        return find_visits(paths.store_dir, paths.visit, having='tarball_metadata')
+    except MissingInputError:
+        # then the last visit of a catalog is to be dropped
+        if paths.visit.visit_id == '*' and paths.catalog_dir.is_dir():
+            return []
+        raise
+
+
 def _record(paths: VisitPaths) -> dict[str, Any]:
-    return visit_record('icf_catalog', paths.visit, paths.catalog_dir, logger=lgr)
+    record = visit_record('icf_catalog', paths.visit, paths.catalog_dir, logger=lgr)
+    # also before it is there
+    return dict(record, type='directory')
 
 
 def _add_visits(found: list[VisitPaths], settings: Any) -> list[dict[str, Any]]:
@@ -145,9 +167,8 @@ def _drop_others(
 
     with update_catalog(paths, settings) as catalog:
         gone = catalog.drop_all_but({p.visit.visit_id for p in found})
-        if gone:
-            catalog.commit()
-            catalog.remove_records(gone)
+        catalog.commit()
+        catalog.sweep()
     for visit_id in gone:
         visit = Visit(paths.visit.study_id, visit_id)
         record = _record(VisitPaths(paths.store_dir, visit))

@@ -15,7 +15,7 @@ from datalad_next.commands import (
 )
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome, count
+from datalad_icf.commands.results import Outcome, count, render_result
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -39,6 +39,9 @@ class IcfDepositMetadata(ValidatedInterface):
     its digest file says, or has members that are not safe to unpack. Metadata of
     the same tarball are left as they are, and what is missing of them is added.
     """
+
+    result_renderer = 'tailored'
+    custom_result_renderer = staticmethod(render_result)
 
     _validator_ = params.visit_validator(
         pattern=True,

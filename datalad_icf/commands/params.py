@@ -6,6 +6,7 @@ default.
 
 from __future__ import annotations
 
+import os
 from datetime import timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -72,6 +73,18 @@ class EnsureVisit(_Constraint):
         return visit
 
 
+class EnsureSource(_Constraint):
+    """Ensure the path of a directory, of which an empty text is none"""
+
+    input_synopsis = 'DIR'
+
+    def __call__(self, value: Any) -> Path:
+        """Convert a path"""
+        if not os.fspath(value):
+            self.refuse(value, 'the name of the directory is empty')
+        return Path(value)
+
+
 class EnsureStoreDir(_Constraint):
     """Ensure an absolute path, by default the configured or current directory"""
 
@@ -112,6 +125,8 @@ class EnsureTimeZone(_Constraint):
         if name.upper() in ('UTC', 'Z'):
             return timezone.utc
         try:
+            if name == 'localtime':
+                raise KeyError(name)
             return ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             self.refuse(value, f'{name!r} is no time zone; an example is Europe/Berlin')
@@ -144,8 +159,15 @@ class EnsureAttributes(_Constraint):
         """Look up keywords"""
         if value is None:
             value = _configured('datalad.icf.metadata-keywords') or ''
-        keywords = value.replace(',', ' ').split() if isinstance(value, str) else value
-        return tuple(self._find(str(keyword)) for keyword in keywords)
+        if not value:
+            return ()
+        values = [value] if isinstance(value, str) else value
+        keywords = [
+            keyword
+            for item in values
+            for keyword in str(item).replace(',', ' ').split() or ['']
+        ]
+        return tuple(self._find(keyword) for keyword in keywords)
 
     def _find(self, keyword: str) -> Attribute:
         from datalad_icf.dicom import find_attribute

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from logging import Logger
 from pathlib import Path
 from typing import Any
 
-from datalad_next.commands import get_status_dict
+from datalad_next.commands import generic_result_renderer, get_status_dict
 from datalad_next.exceptions import CapturedException
 
 from datalad_icf.errors import PreconditionError
@@ -58,7 +59,7 @@ def visit_record(
     record: dict[str, Any] = get_status_dict(
         action=action,
         path=str(path),
-        type='directory' if path.is_dir() else 'file',
+        type='directory' if os.path.isdir(path) else 'file',
         logger=logger,
         study_id=visit.study_id,
         visit_id=visit.visit_id,
@@ -112,3 +113,14 @@ def count(number: int | None, noun: str) -> str:
     ('1 image', '384 images')
     """
     return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
+def render_result(res: dict[str, Any], **_kwargs: Any) -> None:
+    """Show a result, also one that was not needed, which DataLad shows to nobody"""
+    if res['status'] != 'notneeded':
+        generic_result_renderer(res)
+        return
+    from datalad_next.uis import ui_switcher
+
+    text = f'{res["action"]}(notneeded): {res["path"]} [{res["message"]}]'
+    ui_switcher.message(text)

@@ -116,6 +116,16 @@ def _report_progress(logger: Logger, path: Path) -> Progress:
             log_progress(
                 logger.info,
                 bar,
+                '%s %s',
+                label,
+                path.name,
+                update=waiting,
+                increment=True,
+                noninteractive_level=5,
+            )
+            log_progress(
+                logger.info,
+                bar,
                 '%s %s: done',
                 label,
                 path.name,

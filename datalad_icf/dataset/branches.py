@@ -28,6 +28,7 @@ from datalad_icf.store import InstanceMetadata, TarballMetadata, build_tarball_u
 _FIELDS = ('path', 'md5', 'size')
 _FIELD_NAME = re.compile('[A-Za-z0-9][A-Za-z0-9_.-]*')
 _PLAIN_VALUE = re.compile(r'(?!!)[^\s\0-\x1f\ud800-\udfff]+')
+_NAME_MAX = 255
 _RESERVED = ('.datalad', '.gitattributes')
 # what git checks out nowhere, as some file system takes it for one of its own
 # files (git's path.c and utf8.c, *is_ntfs_dotgit* and *is_hfs_dotgit*)
@@ -191,7 +192,11 @@ class VisitDataset:
 
 
 def _format_value(text: str) -> bytes:
-    value = encode_name(text)
+    try:
+        value = encode_name(text)
+    except UnicodeEncodeError:
+        # half of a pair of surrogates, which is no character
+        value = text.encode('utf-8', 'replace')
     if _PLAIN_VALUE.fullmatch(text):
         return b'+' + value
     return b'+!' + base64.b64encode(value)
@@ -205,7 +210,12 @@ def _check_paths(
     directories = {tarball.dspath.rpartition('/')[0]}
     for path in by_path:
         parts = path.split('/')
-        if not path or parts[0] in _RESERVED or _is_refused_by_git(path):
+        if (
+            not path
+            or parts[0] in _RESERVED
+            or _is_refused_by_git(path)
+            or any(len(encode_name(part)) > _NAME_MAX for part in parts)
+        ):
             msg = (
                 f'{path!r} cannot be a file of a dataset; rename it, and archive again'
             )

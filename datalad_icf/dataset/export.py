@@ -20,7 +20,13 @@ from datalad_icf.dataset.git import (
     read_refs,
     unpack_export,
 )
-from datalad_icf.errors import ConflictError, GitError, MetadataError, PreconditionError
+from datalad_icf.errors import (
+    ConflictError,
+    DamagedExportError,
+    GitError,
+    MetadataError,
+    PreconditionError,
+)
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
     DEFAULT_STORE_URL,
@@ -218,9 +224,12 @@ def _read_existing(paths: VisitPaths, git_dir: Path, *, replace: bool) -> _Exist
         return _Existing({}, refs_text, None)
     try:
         unpack_export(paths.repo_export, git_dir)
-        refs = read_refs(git_dir)
-        return _Existing(refs, refs_text, read_commit_time(git_dir, ANNEX))
-    except GitError as e:
+        try:
+            refs = read_refs(git_dir)
+            return _Existing(refs, refs_text, read_commit_time(git_dir, ANNEX))
+        except GitError as e:
+            raise DamagedExportError(str(e)) from e
+    except DamagedExportError as e:
         if replace:
             # clones have seen times of the past at most
             written = int(paths.repo_export.stat().st_mtime)
@@ -234,6 +243,6 @@ def _tell(dataset: VisitDataset, instances: list[InstanceMetadata]) -> Iterator[
         yield 'there are no DICOM files; the dataset has the tarball alone'
     if names := dataset.only_by_offset:
         yield (
-            f'{len(names)} images, like {names[0]!r}, have names that the archivist '
-            'special remote cannot look up; a clone needs icf-archivist for them'
+            f'the archivist special remote cannot look up {len(names)} of the names, '
+            f'like {names[0]!r}; a clone needs icf-archivist for these images'
         )

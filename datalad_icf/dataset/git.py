@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby
+from lzma import LZMAError
 from pathlib import Path
 from shutil import copyfileobj
+from tempfile import gettempdir
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from datalad_icf.dataset.branches import Entry
-from datalad_icf.errors import GitError
+from datalad_icf.errors import DamagedExportError, GitError
 
 MAIN = 'refs/heads/main'
+# what zipfile raises on damaged files, and on what it does not know
+_DAMAGED = (
+    BadZipFile,
+    EOFError,
+    LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    zlib.error,
+)
 ANNEX = 'refs/heads/git-annex'
 # a directory that the git-annex branch has not
 _STAGING = b'staging'
@@ -56,9 +69,9 @@ def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) ->
                 stdout=subprocess.PIPE,
                 stderr=stderr,
             ) as process:
-                if process.stdin:
+                if process.stdin and lines is not None:
                     try:
-                        process.stdin.writelines(lines or ())
+                        process.stdin.writelines(lines)
                         process.stdin.close()
                     except BrokenPipeError:
                         # what went wrong is told by the exit code
@@ -71,6 +84,7 @@ def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) ->
         if process.returncode:
             stderr.seek(0)
             why = stderr.read().decode(errors='replace').strip()
+            why = why or f'is there room in {gettempdir()}?'
             msg = f'git {args[0]} failed with exit code {process.returncode}: {why}'
             raise GitError(msg)
     return output.decode()
@@ -242,11 +256,16 @@ def unpack_export(path: Path, git_dir: Path) -> None:
     Raises
     ------
     GitError
+        If there is no room for it.
+    DamagedExportError
         If it is no ZIP file, or damaged.
     """
     try:
         with ZipFile(path) as archive:
             archive.extractall(git_dir)
-    except (BadZipFile, OSError, ValueError, EOFError) as e:
-        msg = f'{path} is damaged: {e}'
+    except OSError as e:
+        msg = f'cannot unpack {path}: {e.strerror}; is there room in {gettempdir()}?'
         raise GitError(msg) from e
+    except _DAMAGED as e:
+        msg = f'{path} is damaged: {e}'
+        raise DamagedExportError(msg) from e

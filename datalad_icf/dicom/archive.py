@@ -108,7 +108,7 @@ def archive_visit(
                 progress=advance,
             )
 
-    if paths.tarball.exists():
+    if os.path.lexists(paths.tarball):
         clear_draft(paths.tarball)
         return _compare_with_tarball(paths, scan(), progress)
     # first, since a store that cannot be written to needs no reading
@@ -119,6 +119,7 @@ def archive_visit(
                 sources, paths.visit.member_prefix, draft.write, progress=advance
             )
         os.utime(draft.fd, (time.time(), sources.timestamp))
+        _tell_replaced_digest(paths, summary.md5, sources)
         # whoever sees a tarball sees its digest, too
         _write_md5sum(paths, summary.md5)
         draft.place()
@@ -136,6 +137,18 @@ def _check_not_inside(paths: VisitPaths, source: Path) -> None:
         raise SourceError(msg)
 
 
+def _tell_replaced_digest(paths: VisitPaths, md5: str, sources: VisitSources) -> None:
+    try:
+        recorded = read_md5sum(paths.md5sum)
+    except MetadataError:
+        recorded = 'something else'
+    if recorded not in (None, md5):
+        sources.warnings.append(
+            f'{paths.md5sum.name} was of another tarball, which is gone, and had '
+            f'{recorded}; it is replaced'
+        )
+
+
 def _write_md5sum(paths: VisitPaths, md5: str) -> None:
     with draft_file(paths.md5sum) as draft:
         draft.write(format_md5sum(md5, paths.tarball.name).encode())
@@ -145,7 +158,12 @@ def _write_md5sum(paths: VisitPaths, md5: str) -> None:
 def _compare_with_tarball(
     paths: VisitPaths, sources: VisitSources, progress: Progress
 ) -> ArchiveReport:
-    with paths.tarball.open('rb', buffering=0) as existing:
+    try:
+        opened = paths.tarball.open('rb', buffering=0)
+    except OSError as e:
+        msg = f'{paths.tarball} is there, and cannot be read: {e.strerror}'
+        raise ConflictError(msg) from e
+    with opened as existing:
 
         def compare(block: memoryview) -> None:
             if _read_exactly(existing, len(block)) != block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -186,7 +187,10 @@ def _parse(keyword: str, vr: Callable[[str], Any], raw: bytes) -> Any:
     except (ValueError, TypeError):
         value = None
     if not value:
-        shown = repr(text[:16]) if text else 'empty'
+        # a name that has got here by mistake is not to be seen in a log
+        start = text[:16]
+        is_harmless = re.fullmatch(r'[\w.:+\\-]+', start, re.ASCII)
+        shown = repr(start) if is_harmless else 'no valid value' if text else 'empty'
         msg = f'{keyword} is {shown}'
         raise ValueError(msg)
     return value

@@ -6,8 +6,8 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from math import isfinite
 from pathlib import Path
+from stat import S_ISREG
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
@@ -27,6 +27,7 @@ from datalad_icf.dicom.tar_format import (
     parse_records,
 )
 from datalad_icf.errors import MissingInputError, TarballError
+from datalad_icf.store.metadata import MAX_TIME
 
 _HEAD = 8192
 # an extended header has a path and some numbers
@@ -107,14 +108,20 @@ class TarballReader:
 
     def __enter__(self) -> TarballReader:
         try:
-            self._file = self.path.open('rb', buffering=0)
+            # does not wait for the other end of a FIFO
+            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = os.fdopen(fd, 'rb', buffering=0)
         except FileNotFoundError as e:
             msg = f'{self.path} is not there; run icf-archive first'
             raise MissingInputError(msg) from e
         except OSError as e:
             msg = f'cannot read {self.path}: {e.strerror}'
             raise MissingInputError(msg) from e
-        self.size = os.fstat(self._file.fileno()).st_size
+        stat = os.fstat(self._file.fileno())
+        if not S_ISREG(stat.st_mode):
+            self._file.close()
+            raise self._error('is no regular file')
+        self.size = stat.st_size
         start = os.pread(self._file.fileno(), BLOCK, 0)
         for magic, kind in _COMPRESSED.items():
             if start.startswith(magic):
@@ -166,7 +173,7 @@ class TarballReader:
                 name = records.get(b'path', long_name or header.name)
                 size = int(records.get(b'size', header.size))
                 mtime = float(records.get(b'mtime', header.mtime))
-                if not isfinite(mtime):
+                if not abs(mtime) < MAX_TIME:
                     raise ValueError('a member has no valid time')
             except (TarballError, ValueError) as e:
                 raise self._error(

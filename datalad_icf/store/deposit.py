@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from stat import S_ISREG
 
 from datalad_icf.errors import (
     BusyError,
@@ -24,6 +25,8 @@ from datalad_icf.errors import (
     StoreWriteError,
 )
 
+# never waits for the other end of what may be a FIFO
+_OPEN_DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MD5SUM_LINE = re.compile(r'([0-9a-f]{32}) [ *](.+)')
 
 
@@ -102,13 +105,13 @@ def _sync_directory(path: Path) -> None:
 def _lock_draft(path: Path) -> int:
     while True:
         # the mode leaves the rights to umask and to the directory's defaults
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        fd = os.open(path, _OPEN_DRAFT, 0o666)
         try:
             flock(fd, LOCK_EX | LOCK_NB)
             stat = os.fstat(fd)
             # else it was placed or removed between opening and locking
             if os.path.samestat(stat, os.stat(path)):
-                if stat.st_size == 0 and stat.st_nlink == 1:
+                if S_ISREG(stat.st_mode) and stat.st_size == 0 and stat.st_nlink == 1:
                     return fd
                 # Left by a process that was killed. Never truncated, since it may
                 # be a second name of the file that was just put in place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -186,7 +187,7 @@ def find_visits(store_dir: Path, visit: Visit, *, having: str) -> list[VisitPath
     """
     exact = VisitPaths(store_dir, visit)
     wanted: Path = getattr(exact, having)
-    if not visit.is_pattern or wanted.exists():
+    if not visit.is_pattern or os.path.exists(wanted):
         return [exact]
     suffix = wanted.name[len(visit.visit_id) :]
     try:

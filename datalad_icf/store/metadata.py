@@ -17,8 +17,8 @@ from typing import Any
 
 from datalad_icf.errors import MetadataError, MissingInputError
 
-# seconds since 1970
-_YEAR_10000 = 253402300800
+# seconds since 1970; beyond the year 9999 in any time zone, and what git takes
+MAX_TIME = 1 << 40
 _MD5 = re.compile('[0-9a-f]{32}')
 _INSTANCE_FIELDS = ('path', 'md5', 'size', 'offset')
 
@@ -141,7 +141,7 @@ def read_tarball_metadata(path: Path) -> TarballMetadata:
     if record['size'] < 0:
         raise _damaged(path, "the field 'size' is negative")
     mtime = record.get('mtime', 0)
-    if not isinstance(mtime, (int, float)) or not abs(mtime) < _YEAR_10000:
+    if not isinstance(mtime, (int, float)) or not abs(mtime) < MAX_TIME:
         raise _damaged(path, "the field 'mtime' is no time")
     known = TarballMetadata.__dataclass_fields__
     return TarballMetadata(**{k: v for k, v in record.items() if k in known})
@@ -190,6 +190,7 @@ def read_instances(
             )
             sound = (
                 isinstance(instance.path, str)
+                and _is_encodable(instance.path)
                 and _MD5.fullmatch(instance.md5)
                 and isinstance(instance.size, int)
                 and instance.size >= 0
@@ -207,6 +208,14 @@ def read_instances(
         found.pop(instance.path, None)
         found[instance.path] = instance
     return list(found.values())
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        path.encode('utf-8', 'surrogateescape')
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_inside(path: str) -> bool:
@@ -230,7 +239,7 @@ def _load(path: Path) -> tuple[Any, str]:
         raise MetadataError(msg) from e
     try:
         loaded = json.loads(data)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise _damaged(path, 'it is no complete JSON') from e
     return loaded, hashlib.md5(data, usedforsecurity=False).hexdigest()
 

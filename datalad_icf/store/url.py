@@ -22,6 +22,8 @@ def check_store_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        # raises where it is no number
+        _ = parts.port
     except ValueError as e:
         msg = f'the store URL cannot be read: {e}'
         raise PreconditionError(msg) from e
@@ -32,6 +34,10 @@ def check_store_url(url: str) -> str:
     if (
         parts.scheme not in ('http', 'https', 'file')
         or not (parts.hostname or parts.scheme == 'file')
+        or (
+            parts.scheme == 'file'
+            and not url.startswith(('file:///', 'file://localhost/'))
+        )
         or parts.query
         or parts.fragment
         or not _IN_URL.fullmatch(url)

@@ -9,6 +9,8 @@
 
   const DATA_FILE = 'overview.json';
   const FORMAT = 1;
+  // the first rows fill a screen, so that they are there at once
+  const FIRST = 40;
   const CHUNK = 100;
   const FILTERS = ['q', 'modality', 'protocol', 'from', 'to'];
   // sorted by these, the series of a visit follow each other
@@ -312,9 +314,14 @@
   }
 
   function fillVisit(cell, visit, again) {
-    if (again) cell.append(element('span', { className: 'again' }, visit.id));
-    else if (visit.page) cell.append(element('a', { href: visit.page }, visit.id));
-    else cell.append(visit.id);
+    const name = cell.firstElementChild;
+    if (visit.id.length > 60) cell.title = visit.id;
+    if (again) name.classList.add('again');
+    if (visit.page && !again) {
+      name.append(element('a', { href: visit.page }, visit.id));
+    } else {
+      name.textContent = visit.id;
+    }
   }
 
   function fillDate(cell, visit, again) {
@@ -379,8 +386,7 @@
       description.firstElementChild.textContent = 'no DICOM series';
       return tr;
     }
-    if (row.number) number.textContent = row.number;
-    else missing(number);
+    fillText(number, row.number);
     fillThumbnail(thumbnail, row);
     fillText(description, row.description);
     fillText(protocol, row.protocol);
@@ -463,7 +469,7 @@
     shownRows = matching(sortedRows);
     rendered = 0;
     $('rows').replaceChildren();
-    renderMore();
+    renderMore(FIRST);
     renderTotals();
     $('table').hidden = !shownRows.length;
     $('nothing').hidden = shownRows.length > 0;
@@ -530,7 +536,7 @@
       waiting = setTimeout(() => {
         update();
         announce();
-      }, 20);
+      }, 10);
     });
     $('filter').addEventListener('submit', (event) => event.preventDefault());
     $('reset').addEventListener('click', resetFilter);

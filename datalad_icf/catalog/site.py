@@ -1,0 +1,250 @@
+"""The pages of a catalog, without its records: created, mended, branded"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from datalad_icf.catalog.render import open_web_catalog
+from datalad_icf.errors import CatalogError
+
+lgr = getLogger('datalad.icf.catalog')
+
+# what there must be of a catalog, besides its metadata
+_PARTS = ('index.html', 'config.json', 'artwork', 'assets', 'schema', 'templates')
+_CONTENT_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'self\'; '
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
+    "'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src "
+    "'self'; form-action 'none'; base-uri 'self'\">"
+)
+_STYLE = """
+/* long texts of DICOM files must not push the page apart */
+#mainbody td, #mainbody h2, #mainbody code, #mainbody .btn, #mainbody .card-text {
+  overflow-wrap: anywhere;
+  white-space: normal;
+}
+"""
+# file of the created copy, what is looked for, what it becomes
+_PATCHES = (
+    (
+        # no request to another host: the same library lies beside the page
+        'index.html',
+        re.compile(
+            r'<script src="https?://[^"]*vue[^"]*"></script>\s*<!--\s*'
+            r'(<script src="assets/vue[^"]*"></script>)\s*-->'
+        ),
+        r'\1',
+    ),
+    (
+        'index.html',
+        re.compile(r'(<meta charset="utf-8"\s*/?>)'),
+        rf'\1\n    {_CONTENT_POLICY}',
+    ),
+    (
+        # a shell takes the & in the address for the end of the command
+        'templates/dataset-template.html',
+        re.compile(r'datalad clone (\{\{\s*displayData\.url\s*\}\})'),
+        r"datalad clone '\1'",
+    ),
+    (
+        # a click would send the address of the store to another host
+        'templates/dataset-template.html',
+        re.compile(
+            r'<span>\s*<b-button[^>]*openWithBinder.*?</b-button>\s*</span>', re.DOTALL
+        ),
+        '',
+    ),
+    ('assets/style.css', re.compile(r'\Z'), _STYLE),
+)
+
+
+def build_config(config_file: Path | None) -> dict[str, Any]:
+    """Build the configuration of a catalog
+
+    Parameters
+    ----------
+    config_file
+        A configuration of datalad-catalog, JSON or YAML, with the name, logo,
+        colours and links of the facility; whatever it has not is neutral.
+
+    Raises
+    ------
+    CatalogError
+        If the file, or the logo that it names, cannot be read.
+    """
+    import datalad_catalog.constants as cnst
+    from datalad_catalog.utils import load_config_file
+
+    config: dict[str, Any] = load_config_file(cnst.default_config_dir / 'config.json')
+    config.update(
+        catalog_name='Imaging core facility',
+        logo_path='',
+        link_color='#0b5394',
+        link_hover_color='#073763',
+        social_links=dict.fromkeys(config.get('social_links', {})),
+    )
+    if config_file:
+        try:
+            own = dict(load_config_file(config_file))
+        except Exception as e:
+            msg = f'datalad.icf.catalog-config: {config_file} cannot be read: {e}'
+            raise CatalogError(msg) from e
+        for key, value in own.items():
+            if key in config and type(value) is not type(config[key]):
+                msg = f'{config_file}: {key!r} is of a wrong type'
+                raise CatalogError(msg)
+        config.update(own)
+        logo = config['logo_path']
+        if not config['catalog_name'].strip():
+            msg = f"{config_file}: 'catalog_name' is empty"
+            raise CatalogError(msg)
+        if logo and not (config_file.parent / logo).is_file():
+            msg = f'{config_file}: there is no logo {logo!r}'
+            raise CatalogError(msg)
+    return config
+
+
+def create_catalog(
+    location: Path, config: dict[str, Any], config_file: Path | None
+) -> None:
+    """Create an empty catalog that works without any other host
+
+    Parameters
+    ----------
+    location
+        Directory that does not exist yet.
+    config
+        From `build_config`.
+    config_file
+        The file it was read from; a logo is looked for beside it.
+    """
+    location.mkdir(parents=True)
+    written = location / 'icf-config.json'
+    if config_file and config.get('logo_path'):
+        logo = config_file.parent / config['logo_path']
+        # an absolute one makes datalad-catalog fail
+        config = {**config, 'logo_path': os.path.relpath(logo, location)}
+    written.write_text(json.dumps(config))
+    mode = location.stat().st_mode
+    catalog = open_web_catalog(location)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)
+        catalog.create(config_file=written)
+    written.unlink()
+    patch_catalog(location)
+    # the files have come with the modes that they had in the package
+    for path in location.rglob('*'):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
+def patch_catalog(location: Path) -> None:
+    """Mend in the created copy what leaks, or does not work"""
+    for name, pattern, replacement in _PATCHES:
+        path = location / name
+        text = path.read_text(encoding='utf-8')
+        if _is_patched(text, replacement):
+            continue
+        patched, count = pattern.subn(replacement, text, count=1)
+        if not count:
+            # the unreleased version needs some of them no more
+            lgr.debug('%s: nothing to be mended for %s', path, pattern.pattern[:40])
+            continue
+        part = path.with_name(f'.{path.name}.part')
+        part.write_text(patched, encoding='utf-8')
+        os.replace(part, path)
+    page = (location / 'index.html').read_text(encoding='utf-8')
+    if re.search(r'<(?:script|link)[^>]+(?:src|href)="https?:', page):
+        lgr.warning(
+            '%s asks another host for a part of it; this version of datalad-catalog '
+            'is not known',
+            location / 'index.html',
+        )
+
+
+def _is_patched(text: str, replacement: str) -> bool:
+    if replacement == _STYLE:
+        return _STYLE in text
+    return replacement.startswith(r'\1\n') and _CONTENT_POLICY in text
+
+
+def ensure_pages(
+    location: Path, staging: Path, config: dict[str, Any], config_file: Path | None
+) -> bool:
+    """Create what is missing of the pages, and brand them
+
+    Parameters
+    ----------
+    location
+        The catalog.
+    staging
+        Where to make what then appears.
+    config, config_file
+        As for `create_catalog`.
+
+    Returns
+    -------
+    bool
+        Whether name, logo or colours have changed.
+
+    Raises
+    ------
+    CatalogError
+        If there is something else at the place of the catalog.
+    """
+    created = staging / 'catalog'
+    if not location.exists():
+        create_catalog(created, config, config_file)
+        os.rename(created, location)
+        return True
+    is_catalog = (location / 'metadata').is_dir() or (location / 'index.html').exists()
+    if not is_catalog and any(location.iterdir()):
+        msg = f'{location} is no catalog; move it away'
+        raise CatalogError(msg)
+    is_branded_anew = _is_branded_anew(location, config, config_file)
+    if is_branded_anew or not all((location / part).exists() for part in _PARTS):
+        create_catalog(created, config, config_file)
+        for path in sorted(p for p in created.rglob('*') if p.is_file()):
+            name = path.relative_to(created)
+            is_brand = name.parts[0] in ('artwork', 'config.json')
+            target = location / name
+            if not target.exists() or (is_branded_anew and is_brand):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+        (location / 'metadata').mkdir(exist_ok=True)
+    patch_catalog(location)
+    return is_branded_anew
+
+
+def _is_branded_anew(
+    location: Path, config: dict[str, Any], config_file: Path | None
+) -> bool:
+    try:
+        current = json.loads((location / 'config.json').read_bytes())
+        logo = config['logo_path']
+        expected = {**config, 'logo_path': f'artwork/{Path(logo).name}' if logo else ''}
+        if bool(current != expected):
+            return True
+        if not logo or not config_file:
+            return False
+        source = config_file.parent / logo
+        copied = location / str(expected['logo_path'])
+        return bool(source.read_bytes() != copied.read_bytes())
+    except (OSError, ValueError):
+        return True
+
+
+def copy_assets(source: Path, location: Path) -> None:
+    """Copy the study's own page, where it is not the same already"""
+    for path in source.iterdir():
+        target = location / path.name
+        content = path.read_bytes()
+        if not target.exists() or target.read_bytes() != content:
+            part = location / f'.{path.name}.part'
+            part.write_bytes(content)
+            os.replace(part, target)
