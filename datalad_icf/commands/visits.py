@@ -78,58 +78,32 @@ def _report_progress(logger: Logger, path: Path) -> Progress:
 
     @contextmanager
     def step(label: str, total: int, unit: str) -> Iterator[Advance]:
-        bar = f'{label} {path}'
         waiting = 0
         last = monotonic()
+
+        def tell(text: str = '%s %s', **props: Any) -> None:
+            log_progress(
+                logger.info,
+                f'{label} {path}',
+                text,
+                label,
+                path.name,
+                noninteractive_level=5,
+                **props,
+            )
 
         def advance(count: int) -> None:
             nonlocal waiting, last
             waiting += count
-            if monotonic() - last < _SECONDS_BETWEEN_UPDATES:
-                return
-            log_progress(
-                logger.info,
-                bar,
-                '%s %s',
-                label,
-                path.name,
-                update=waiting,
-                increment=True,
-                noninteractive_level=5,
-            )
-            waiting, last = 0, monotonic()
+            if monotonic() - last >= _SECONDS_BETWEEN_UPDATES:
+                tell(update=waiting, increment=True)
+                waiting, last = 0, monotonic()
 
-        log_progress(
-            logger.info,
-            bar,
-            '%s %s',
-            label,
-            path.name,
-            label=label,
-            total=total,
-            unit=unit,
-            noninteractive_level=5,
-        )
+        tell(label=label, total=total, unit=unit)
         try:
             yield advance
         finally:
-            log_progress(
-                logger.info,
-                bar,
-                '%s %s',
-                label,
-                path.name,
-                update=waiting,
-                increment=True,
-                noninteractive_level=5,
-            )
-            log_progress(
-                logger.info,
-                bar,
-                '%s %s: done',
-                label,
-                path.name,
-                noninteractive_level=5,
-            )
+            tell(update=waiting, increment=True)
+            tell('%s %s: done')
 
     return step
