@@ -114,6 +114,7 @@ def archive_visit(
     # first, since a store that cannot be written to needs no reading
     with draft_file(paths.tarball, make_directory=True) as draft:
         sources = scan()
+        draft.reserve(sources.size)
         with progress('Pack', sources.size, ' bytes') as advance:
             summary = write_tarball(
                 sources, paths.visit.member_prefix, draft.write, progress=advance

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
 import subprocess
+import sys
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit, setrlimit
 
 import pytest
@@ -15,7 +17,7 @@ from datalad_icf.errors import (
     StoreAccessError,
     StoreWriteError,
 )
-from datalad_icf.store import draft_file, format_md5sum, read_md5sum
+from datalad_icf.store import deposit, draft_file, format_md5sum, read_md5sum
 
 EMPTY_MD5 = 'd41d8cd98f00b204e9800998ecf8427e'
 
@@ -266,3 +268,34 @@ def test_a_digest_file_of_something_else_is_refused(tmp_path, text):
 def test_a_digest_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(MetadataError, match='cannot read'):
         read_md5sum(tmp_path)
+
+
+def test_what_is_reserved_is_written_as_without(target):
+    with draft_file(target) as draft:
+        draft.reserve(1000)
+        draft.write(bytes(1024))
+        draft.place()
+    assert target.read_bytes() == bytes(1024)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells it beforehand')
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(target):
+    with (
+        pytest.raises(StoreWriteError, match='cannot write'),
+        draft_file(target) as draft,
+    ):
+        draft.reserve(1 << 62)
+    assert os.listdir(target.parent) == []
+
+
+def test_where_room_cannot_be_reserved_it_is_just_written(target, monkeypatch):
+    def refuse(*_args):
+        ctypes.set_errno(errno.EOPNOTSUPP)
+        return -1
+
+    monkeypatch.setattr(deposit, '_find_fallocate', lambda: refuse)
+    with draft_file(target) as draft:
+        draft.reserve(1 << 62)
+        draft.write(b'new')
+        draft.place()
+    assert target.read_bytes() == b'new'
