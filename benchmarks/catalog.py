@@ -101,7 +101,7 @@ def _measure_one(workspace: Workspace, store: Path, visits: int) -> Iterator[Lin
     work = f'catalog, one visit of {SMALL} files to {visits:,}: wall / to an empty one'
     yield _compare(12.1, work, ONE_LIMIT, usual, 'empty')
     work = '  of 30 images in 15 series, without file records'
-    yield _compare(12.2, work, None, least, 'empty')
+    yield _compare(12.2, work, ONE_LIMIT, least, 'empty')
 
 
 def _compare(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -42,6 +43,19 @@ settings.register_profile(
 settings.load_profile('icf')
 
 pytest_plugins = ('datalad_next.tests.fixtures',)
+
+CHROMIUM_ARGS = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    # names that stand for this machine: browsers trust 127.0.0.1 like https, but
+    # not a host in the intranet
+    '--host-resolver-rules=MAP *.test 127.0.0.1',
+]
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -225,3 +239,32 @@ def run_datalad(run, datalad_argv) -> Callable[..., Outcome]:
         return run(*datalad_argv, *argv, **kwargs)
 
     return call
+
+
+def give_up(reason: str) -> None:
+    """Skip, or fail where a browser must be"""
+    if os.environ.get('ICF_REQUIRE_BROWSER'):
+        pytest.fail(f'ICF_REQUIRE_BROWSER is set, but {reason}')
+    pytest.skip(reason)
+
+
+# not for the session: playwright keeps an event loop running in this thread
+@pytest.fixture(scope='module')
+def browser() -> Iterator[Any]:
+    """The Chromium of this machine"""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        give_up('playwright is not installed (pip install playwright)')
+    executable = shutil.which('chromium')
+    if not executable:
+        give_up('there is no chromium on the PATH (apt-get install chromium)')
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=executable, args=CHROMIUM_ARGS
+            )
+        except Error as e:
+            give_up(f'{executable} does not start: {e}')
+        yield browser
+        browser.close()

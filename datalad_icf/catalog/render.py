@@ -6,13 +6,11 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterable
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from datalad_icf.catalog.listing import Listed, format_listing
 from datalad_icf.errors import CatalogError
-
-lgr = getLogger('datalad.icf.catalog')
 
 
 def open_web_catalog(location: Path) -> Any:
@@ -111,7 +109,7 @@ class Renderer:
         item.write_nodes_to_files()
         return self._directory(record)
 
-    def write_study(self, record: dict[str, Any], listed: list[dict[str, Any]]) -> Path:
+    def write_study(self, record: dict[str, Any], listed: Listed) -> Path:
         """Write the record of a study, and return its directory
 
         Parameters
@@ -119,8 +117,7 @@ class Renderer:
         record
             The record, with the visits that are new.
         listed
-            The visits as they shall be listed, from `read_listed` or with what
-            `list_visit` gives.
+            All visits that it shall list, in their order.
         """
         from datalad_catalog.meta_item import MetaItem
 
@@ -129,52 +126,17 @@ class Renderer:
             self._target, record, config_file=self._config_file('subdatasets')
         )
         item.write_nodes_to_files()
-        # json.dump() of datalad-catalog is slow where the visits are many
         path = record_file(
             self._staging, record['dataset_id'], record['dataset_version']
         )
         node = json.loads(path.read_bytes())
-        node['subdatasets'] = listed
-        node['children'] = [
-            {
-                'type': 'dataset',
-                'name': visit['dataset_path'],
-                'dataset_id': visit['dataset_id'],
-                'dataset_version': visit['dataset_version'],
-            }
-            for visit in listed
-        ]
-        path.write_text(json.dumps(node))
+        path.write_bytes(format_listing(node, listed).encode())
         return self._directory(record)
 
     def _directory(self, record: dict[str, Any]) -> Path:
         return Path(
             self._staging, 'metadata', record['dataset_id'], record['dataset_version']
         )
-
-
-def list_visit(link: dict[str, str]) -> dict[str, Any]:
-    """A visit as the record of a study lists it"""
-    return {**link, 'dirs_from_path': [link['dataset_path']]}
-
-
-def read_listed(catalog: Path, dataset_id: str, version: str) -> list[dict[str, Any]]:
-    """Read the visits that the record of a study lists
-
-    Returns
-    -------
-    list of dict
-        Nothing of what is lost or damaged; the record is then made anew.
-    """
-    path = record_file(catalog, dataset_id, version)
-    try:
-        listed = json.loads(path.read_bytes())['subdatasets']
-        return [visit for visit in listed if isinstance(visit['dataset_path'], str)]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, KeyError, OSError):
-        lgr.warning('%s is damaged, and made again', path)
-        return []
 
 
 def record_file(catalog: Path, dataset_id: str, version: str) -> Path:

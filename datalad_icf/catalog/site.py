@@ -6,6 +6,8 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -29,38 +31,100 @@ _STYLE = """
   overflow-wrap: anywhere;
   white-space: normal;
 }
+/* a logo that is not wide would fill the window */
+#datacat img[src^="artwork/"][alt=""] {
+  width: auto !important;
+  max-width: 100%;
+  max-height: 6rem;
+}
 """
-# file of the created copy, what is looked for, what it becomes
+_ASSETS = Path(__file__).parent / 'assets'
+# where there is no logo, datalad-catalog shows its own
+_NEUTRAL_LOGO = 'neutral-logo.svg'
+
+
+_UNKNOWN = '%s %s; this version of datalad-catalog is not known'
+
+
+@dataclass(frozen=True)
+class _Patch:
+    """A change of a file of the created copy
+
+    Attributes
+    ----------
+    file
+        The file, relative to the catalog.
+    pattern, replacement
+        What is looked for, and what it becomes.
+    is_needed_in
+        Whether a text, as it is or after the change, still has what is wrong.
+    fault
+        What then is wrong, for people.
+    """
+
+    file: str
+    pattern: re.Pattern[str]
+    replacement: str
+    is_needed_in: Callable[[str], bool]
+    fault: str
+
+
+def _asks_elsewhere(text: str) -> bool:
+    shown = re.sub('<!--.*?-->', '', text, flags=re.DOTALL)
+    return bool(re.search(r'<(?:script|link)[^>]+(?:src|href)="https?:', shown))
+
+
 _PATCHES = (
-    (
-        # no request to another host: the same library lies beside the page
+    _Patch(
         'index.html',
         re.compile(
             r'<script src="https?://[^"]*vue[^"]*"></script>\s*<!--\s*'
             r'(<script src="assets/vue[^"]*"></script>)\s*-->'
         ),
         r'\1',
+        _asks_elsewhere,
+        'asks another host for a part of it',
     ),
-    (
+    _Patch(
         'index.html',
         re.compile(r'(<meta charset="utf-8"\s*/?>)'),
         rf'\1\n    {_CONTENT_POLICY}',
+        lambda text: _CONTENT_POLICY not in text,
+        'has no content security policy',
     ),
-    (
+    _Patch(
+        # the logo is that of a facility
+        'index.html',
+        re.compile(r'(<img :src="logo_path"[^>]*) alt="datalad"'),
+        r'\1 alt=""',
+        lambda text: 'alt="datalad"' in text,
+        'calls the logo that of DataLad',
+    ),
+    _Patch(
         # a shell takes the & in the address for the end of the command
         'templates/dataset-template.html',
         re.compile(r'datalad clone (\{\{\s*displayData\.url\s*\}\})'),
         r"datalad clone '\1'",
+        lambda text: "datalad clone '{{" not in text,
+        'shows a clone command that may not work when it is pasted',
     ),
-    (
+    _Patch(
         # a click would send the address of the store to another host
         'templates/dataset-template.html',
         re.compile(
             r'<span>\s*<b-button[^>]*openWithBinder.*?</b-button>\s*</span>', re.DOTALL
         ),
         '',
+        lambda text: 'openWithBinder' in text,
+        'can send the address of a visit to another host',
     ),
-    ('assets/style.css', re.compile(r'\Z'), _STYLE),
+    _Patch(
+        'assets/style.css',
+        re.compile(r'\Z'),
+        _STYLE,
+        lambda text: _STYLE not in text,
+        'does not wrap long texts',
+    ),
 )
 
 
@@ -84,7 +148,7 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
     config: dict[str, Any] = load_config_file(cnst.default_config_dir / 'config.json')
     config.update(
         catalog_name='Imaging core facility',
-        logo_path='',
+        logo_path=_NEUTRAL_LOGO,
         link_color='#0b5394',
         link_hover_color='#073763',
         social_links=dict.fromkeys(config.get('social_links', {})),
@@ -100,14 +164,21 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
                 msg = f'{config_file}: {key!r} is of a wrong type'
                 raise CatalogError(msg)
         config.update(own)
-        logo = config['logo_path']
+        logo = config['logo_path'] = config['logo_path'] or _NEUTRAL_LOGO
         if not config['catalog_name'].strip():
             msg = f"{config_file}: 'catalog_name' is empty"
             raise CatalogError(msg)
-        if logo and not (config_file.parent / logo).is_file():
+        if not _find_logo(config, config_file).is_file():
             msg = f'{config_file}: there is no logo {logo!r}'
             raise CatalogError(msg)
     return config
+
+
+def _find_logo(config: dict[str, Any], config_file: Path | None) -> Path:
+    name = config['logo_path']
+    if name == _NEUTRAL_LOGO or config_file is None:
+        return _ASSETS / str(name)
+    return config_file.parent / str(name)
 
 
 def create_catalog(
@@ -126,10 +197,9 @@ def create_catalog(
     """
     location.mkdir(parents=True)
     written = location / 'icf-config.json'
-    if config_file and config.get('logo_path'):
-        logo = config_file.parent / config['logo_path']
-        # an absolute one makes datalad-catalog fail
-        config = {**config, 'logo_path': os.path.relpath(logo, location)}
+    logo = _find_logo(config, config_file)
+    # an absolute one makes datalad-catalog fail
+    config = {**config, 'logo_path': os.path.relpath(logo, location)}
     written.write_text(json.dumps(config))
     mode = location.stat().st_mode
     catalog = open_web_catalog(location)
@@ -144,33 +214,27 @@ def create_catalog(
 
 
 def patch_catalog(location: Path) -> None:
-    """Mend in the created copy what leaks, or does not work"""
-    for name, pattern, replacement in _PATCHES:
-        path = location / name
-        text = path.read_text(encoding='utf-8')
-        if _is_patched(text, replacement):
-            continue
-        patched, count = pattern.subn(replacement, text, count=1)
-        if not count:
-            # the unreleased version needs some of them no more
-            lgr.debug('%s: nothing to be mended for %s', path, pattern.pattern[:40])
-            continue
-        part = path.with_name(f'.{path.name}.part')
-        part.write_text(patched, encoding='utf-8')
-        os.replace(part, path)
-    page = (location / 'index.html').read_text(encoding='utf-8')
-    if re.search(r'<(?:script|link)[^>]+(?:src|href)="https?:', page):
-        lgr.warning(
-            '%s asks another host for a part of it; this version of datalad-catalog '
-            'is not known',
-            location / 'index.html',
-        )
+    """Mend in the created copy what leaks, or does not work
 
-
-def _is_patched(text: str, replacement: str) -> bool:
-    if replacement == _STYLE:
-        return _STYLE in text
-    return replacement.startswith(r'\1\n') and _CONTENT_POLICY in text
+    What a version of datalad-catalog that is not known has in another form stays
+    as it is, with a warning where it matters.
+    """
+    for patch in _PATCHES:
+        path = location / patch.file
+        try:
+            text = path.read_text(encoding='utf-8')
+        except FileNotFoundError:
+            lgr.warning(_UNKNOWN, path, 'is not there')
+            continue
+        if not patch.is_needed_in(text):
+            continue
+        patched = patch.pattern.sub(patch.replacement, text, count=1)
+        if patch.is_needed_in(patched):
+            lgr.warning(_UNKNOWN, path, patch.fault)
+        if patched != text:
+            part = path.with_name(f'.{path.name}.part')
+            part.write_text(patched, encoding='utf-8')
+            os.replace(part, path)
 
 
 def ensure_pages(
@@ -226,22 +290,19 @@ def _is_branded_anew(
 ) -> bool:
     try:
         current = json.loads((location / 'config.json').read_bytes())
-        logo = config['logo_path']
-        expected = {**config, 'logo_path': f'artwork/{Path(logo).name}' if logo else ''}
-        if bool(current != expected):
-            return True
-        if not logo or not config_file:
-            return False
-        source = config_file.parent / logo
-        copied = location / str(expected['logo_path'])
-        return bool(source.read_bytes() != copied.read_bytes())
+        logo = _find_logo(config, config_file)
+        copied = f'artwork/{logo.name}'
+        return bool(
+            current != {**config, 'logo_path': copied}
+            or logo.read_bytes() != (location / copied).read_bytes()
+        )
     except (OSError, ValueError):
         return True
 
 
 def copy_assets(source: Path, location: Path) -> None:
     """Copy the study's own page, where it is not the same already"""
-    for path in source.iterdir():
+    for path in source.glob('overview*'):
         target = location / path.name
         content = path.read_bytes()
         if not target.exists() or target.read_bytes() != content:

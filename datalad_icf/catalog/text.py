@@ -36,6 +36,9 @@ def clean_text(value: Any, limit: int = MAX_LENGTH) -> str:
         text = ', '.join(part for part in parts if part)
     else:
         whole = str(value)
+        if len(whole) <= limit and whole.isascii() and whole.isprintable():
+            # what most values are, and nothing in them is to be replaced
+            return ' '.join(whole.split())
         # the end of a very long value is not looked at
         kept = (_replace(c) for c in whole[: 4 * limit])
         text = ' '.join(''.join(kept).split())

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
 from hashlib import md5
+from logging import getLogger
 from pathlib import Path
-from typing import Any
 
 from datalad_icf.catalog import overview
+from datalad_icf.catalog.listing import Listed, insert, read_listing, sort_visits
 from datalad_icf.catalog.records import (
     STUDY_VERSION,
     build_file_records,
@@ -31,14 +32,13 @@ from datalad_icf.catalog.records import (
 from datalad_icf.catalog.render import (
     Renderer,
     is_record,
-    list_visit,
-    read_listed,
     record_file,
     remove_tree,
 )
 from datalad_icf.catalog.site import build_config, copy_assets, ensure_pages
-from datalad_icf.catalog.summary import natural_key, summarise_visit
+from datalad_icf.catalog.summary import summarise_visit
 from datalad_icf.errors import (
+    CatalogError,
     IdentifierError,
     MetadataError,
     MissingInputError,
@@ -55,6 +55,8 @@ from datalad_icf.store import (
 
 DEFAULT_MAX_FILES = 2000
 _ASSETS = Path(__file__).parent / 'assets'
+
+lgr = getLogger('datalad.icf.catalog')
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,7 @@ class CatalogUpdate:
         self._config = build_config(settings.config_file)
         self._facility = str(self._config['catalog_name'])
         self._study = study_uuid(self._study_id)
-        listed = read_listed(self._location, self._study, STUDY_VERSION)
-        self._listed = {visit['dataset_path']: visit for visit in listed}
+        self._listed = self._read_listed()
         self._lines = overview.read_lines(self._location / overview.FILE_NAME)
         self._renderer: Renderer | None = None
         self._pending = _Pending()
@@ -140,10 +141,18 @@ class CatalogUpdate:
                 self._renderer.brand(self._location, self._study)
         return self._renderer
 
+    def _read_listed(self) -> Listed:
+        path = record_file(self._location, self._study, STUDY_VERSION)
+        try:
+            return read_listing(path)
+        except CatalogError as e:
+            lgr.warning('%s, and made again', e)
+            return {}
+
     @property
     def visits(self) -> list[str]:
         """Identifiers of the visits that are in the catalog"""
-        return sorted(self._listed, key=natural_key)
+        return sort_visits(self._listed)
 
     def add(self, paths: VisitPaths) -> CatalogReport:
         """Prepare a visit, so that the next `commit` adds or replaces it
@@ -190,7 +199,7 @@ class CatalogUpdate:
         report.is_new = not (
             exists
             and self._lines.get(visit_id) == line
-            and _identity(self._listed.get(visit_id, {})) == _identity(link)
+            and self._listed.get(visit_id) == _identity(link)
         )
         if report.is_new:
             self._pending.links[visit_id] = link
@@ -220,14 +229,15 @@ class CatalogUpdate:
             # of a process that was killed: without a record, or it would be used
             remove_tree(target)
             os.rename(staged, target)
-        for visit_id, link in self._pending.links.items():
-            self._listed[visit_id] = list_visit(link)
-        order = self.visits
+        links = self._pending.links
+        self._listed = insert(
+            self._listed, {v: _identity(link) for v, link in links.items()}
+        )
         if self._pending.is_changed or not self._is_complete():
-            self._write_study(renderer, [self._listed[v] for v in order])
+            self._write_study(renderer)
             text = overview.build_overview(
                 self._study_id,
-                [self._lines[v] for v in order if v in self._lines],
+                [self._lines[v] for v in self._listed if v in self._lines],
                 self._config,
             )
             self._replace(self._location / overview.FILE_NAME, text)
@@ -237,9 +247,8 @@ class CatalogUpdate:
     def _heal(self) -> None:
         """Prepare the visits of which study record and overview do not agree"""
         for visit_id in self._listed.keys() | self._lines.keys():
-            visit = self._listed.get(visit_id)
-            if visit_id in self._pending.touched or (
-                visit and page_link(visit) in self._lines.get(visit_id, '')
+            if visit_id in self._pending.touched or overview.is_about(
+                self._lines.get(visit_id, ''), self._listed.get(visit_id)
             ):
                 continue
             try:
@@ -267,7 +276,7 @@ class CatalogUpdate:
     def _home(self) -> dict[str, str]:
         return {'dataset_id': self._study, 'dataset_version': STUDY_VERSION}
 
-    def _write_study(self, renderer: Renderer, listed: list[dict[str, Any]]) -> None:
+    def _write_study(self, renderer: Renderer) -> None:
         record = build_study_record(
             self._study_id,
             facility=self._facility,
@@ -275,7 +284,7 @@ class CatalogUpdate:
             visits=self._pending.links.values(),
             source_time=self._newest or int(self._location.stat().st_mtime),
         )
-        staged = renderer.write_study(record, listed)
+        staged = renderer.write_study(record, self._listed)
         target = self._location / staged.relative_to(self._staging)
         for path in sorted(p for p in staged.rglob('*') if p.is_file()):
             place = target / path.relative_to(staged)
@@ -286,27 +295,26 @@ class CatalogUpdate:
 
     def _replace(self, path: Path, text: str) -> None:
         part = self._staging / path.name
-        part.write_text(text, encoding='utf-8')
+        part.write_bytes(text.encode())
         os.replace(part, path)
 
     def _remove_former(self) -> None:
         for visit_id in self._pending.touched & self._listed.keys():
-            visit = self._listed[visit_id]
-            directory = self._location / 'metadata' / visit['dataset_id']
-            for version in directory.iterdir():
-                if version.name != visit['dataset_version']:
+            dataset_id, current = self._listed[visit_id]
+            for version in (self._location / 'metadata' / dataset_id).iterdir():
+                if version.name != current:
                     remove_tree(version)
 
     def sweep(self) -> None:
         """Remove all records of visits that are not listed, after `commit`"""
-        known = {visit['dataset_id'] for visit in self._listed.values()}
+        known = {dataset_id for dataset_id, _ in self._listed.values()}
         for directory in (self._location / 'metadata').iterdir():
             if directory.is_dir() and directory.name not in known | {self._study}:
                 remove_tree(directory)
 
 
-def _identity(link: dict[str, Any]) -> tuple[str, str]:
-    return link.get('dataset_id', ''), link.get('dataset_version', '')
+def _identity(link: dict[str, str]) -> tuple[str, str]:
+    return link['dataset_id'], link['dataset_version']
 
 
 @contextmanager

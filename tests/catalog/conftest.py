@@ -28,47 +28,6 @@ import datalad_icf
 ASSETS = Path(datalad_icf.__file__).parent / 'catalog' / 'assets'
 USER, PASSWORD = 'reader', 'pass word: 1%'
 INSECURE_HOST = 'icf.test'
-CHROMIUM_ARGS = [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    # a name that stands for this machine: browsers trust 127.0.0.1 like https,
-    # but not a host in the intranet
-    f'--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1',
-]
-
-
-def give_up(reason: str) -> None:
-    """Skip, or fail where a browser must be"""
-    if os.environ.get('ICF_REQUIRE_BROWSER'):
-        pytest.fail(f'ICF_REQUIRE_BROWSER is set, but {reason}')
-    pytest.skip(reason)
-
-
-# not for the session: playwright keeps an event loop running in this thread
-@pytest.fixture(scope='module')
-def browser() -> Iterator[Any]:
-    """The Chromium of this machine"""
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        give_up('playwright is not installed (pip install playwright)')
-    executable = shutil.which('chromium')
-    if not executable:
-        give_up('there is no chromium on the PATH (apt-get install chromium)')
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=executable, args=CHROMIUM_ARGS
-            )
-        except Error as e:
-            give_up(f'{executable} does not start: {e}')
-        yield browser
-        browser.close()
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -141,7 +100,7 @@ def catalog_dir(tmp_path) -> Path:
     """The directory of a catalog, in a store, below a directory of the server"""
     directory = tmp_path / 'srv' / 'some where' / 'S1' / 'catalog'
     directory.mkdir(parents=True)
-    for file in ASSETS.glob('overview.*'):
+    for file in ASSETS.glob('overview*'):
         shutil.copy(file, directory)
     (directory / 'index.html').write_text(
         '<!DOCTYPE html><title>Catalog</title><link rel="icon" href="overview.svg">'

@@ -136,10 +136,12 @@ def test_without_a_configuration_nothing_names_datalad_or_another_host(
     facility = catalog.overview['facility']
     assert facility == {
         'name': 'Imaging core facility',
-        'logo': None,
+        'logo': 'artwork/neutral-logo.svg',
         'contact': None,
         'color': '#0b5394',
     }
+    assert config_of(catalog)['logo_path'] == 'artwork/neutral-logo.svg'
+    assert (catalog.location / 'artwork' / 'neutral-logo.svg').exists()
     assert 'http' not in json.dumps(config_of(catalog))
 
 

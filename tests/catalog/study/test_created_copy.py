@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+
+from datalad_icf.catalog.render import open_web_catalog
 
 INDEX, TEMPLATE = 'index.html', 'templates/dataset-template.html'
 
@@ -114,3 +117,93 @@ def test_a_page_that_cannot_be_mended_is_warned_about(deposit, catalog, caplog):
     )
     catalog.update('V01')
     assert 'another host' in caplog.text
+
+
+@pytest.fixture
+def unreleased(monkeypatch, tmp_path):
+    """Lets datalad-catalog create what its unreleased version creates
+
+    Returns a function that changes a file of the copy further.
+    """
+    import datalad_catalog.constants as cnst
+
+    configs = tmp_path / 'config'
+    configs.mkdir()
+    config = json.loads((cnst.default_config_dir / 'config.json').read_bytes())
+    config.update(include_metadata_export=True, include_binder=False)
+    config.setdefault('dataset_options', {})['include_files'] = True
+    (configs / 'config.json').write_text(json.dumps(config))
+    monkeypatch.setattr(cnst, 'default_config_dir', configs)
+    changes = [
+        # the local copy is what is loaded, and the other is the comment
+        (INDEX, r'(<script src="https://unpkg[^<]*</script>)', r'<!-- \1 -->'),
+        (INDEX, r'<!--\s*(<script src="assets/vue[^<]*</script>)\s*-->', r'\1'),
+        (TEMPLATE, r'datalad clone \{\{.*?\}\}', '{{ clone_command }}'),
+        (TEMPLATE, r'<span><b-button[^>]*openWithBinder.*?</span>', ''),
+        (INDEX, r' alt="datalad"', ''),
+    ]
+
+    def create(location):
+        made = open_web_catalog(location)
+        original = made.create
+
+        def create_and_change(**arguments):
+            original(**arguments)
+            for name, pattern, replacement in changes:
+                path = location / name
+                if replacement is None:
+                    path.unlink()
+                    continue
+                text = path.read_text()
+                changed = re.sub(pattern, replacement, text, flags=re.DOTALL)
+                assert changed != text
+                path.write_text(changed)
+
+        made.create = create_and_change
+        return made
+
+    monkeypatch.setattr('datalad_icf.catalog.site.open_web_catalog', create)
+    return lambda *change: changes.append(change)
+
+
+def test_the_unreleased_version_makes_a_catalog_with_a_warning(
+    deposit, catalog, unreleased, caplog
+):
+    deposit('V01')
+    catalog.update('V01')
+    catalog.assert_consistent()
+    assert catalog.listed == ['V01']
+    (warning,) = (r.getMessage() for r in caplog.records if r.levelname == 'WARNING')
+    assert 'clone command that may not work' in warning
+    assert TEMPLATE in warning
+    config = json.loads((catalog.location / 'config.json').read_bytes())
+    assert config['include_metadata_export'] is True
+    assert config['catalog_name'] == 'Imaging core facility'
+    index = (catalog.location / INDEX).read_text()
+    assert 'Content-Security-Policy' in index
+    before = catalog.files()
+    catalog.update('V01')
+    assert catalog.files() == before
+
+
+@pytest.mark.parametrize(
+    ('change', 'warning'),
+    [
+        ((INDEX, r'<meta charset="utf-8"\s*/?>', ''), 'no content security policy'),
+        ((TEMPLATE, '', None), 'is not there'),
+        ((INDEX, r'(?=</head>)', '<script src="https://x.org/"></script>'), 'another'),
+        ((TEMPLATE, r'\A', '<a @click="openWithBinder(url)">'), 'another host'),
+    ],
+)
+def test_a_version_that_is_not_known_is_warned_about(
+    deposit, catalog, unreleased, caplog, change, warning
+):
+    unreleased(*change)
+    deposit('V01')
+    catalog.update('V01')
+    assert catalog.listed == ['V01']
+    assert warning in caplog.text
+
+
+def test_the_released_version_is_not_warned_about(pages, caplog):
+    assert not [r for r in caplog.records if r.levelname == 'WARNING']
