@@ -14,14 +14,13 @@
 
 from __future__ import annotations
 
-from datalad_icf.catalog.summary import SeriesSummary, VisitSummary, summarise_visit
-from datalad_icf.catalog.update import (
+from datalad_icf.catalog.settings import (
     DEFAULT_MAX_FILES,
     CatalogReport,
     CatalogSettings,
-    CatalogUpdate,
-    update_catalog,
 )
+from datalad_icf.catalog.summary import SeriesSummary, VisitSummary, summarise_visit
+from datalad_icf.catalog.update import CatalogUpdate, update_catalog
 
 __all__ = [
     'DEFAULT_MAX_FILES',

@@ -27,6 +27,7 @@ _find_lines = re.compile(
     r'"dataset_version": "([^"]+)", ',
     re.MULTILINE,
 ).findall
+_SOURCE_TIME = re.compile(rb'"source_time": ([0-9]{1,12})\b')
 _quote = json.JSONEncoder().encode
 
 
@@ -85,6 +86,16 @@ def read_listing(path: Path) -> Listed:
     except (ValueError, TypeError, KeyError, OSError) as e:
         msg = f'{path} is damaged'
         raise CatalogError(msg) from e
+
+
+def read_source_time(path: Path) -> int:
+    """Time of the newest metadata when a record was written, 0 if it is not known"""
+    try:
+        with open(path, 'rb') as f:
+            match = _SOURCE_TIME.search(f.read(1 << 14))
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0
 
 
 def unquote(text: str) -> str:

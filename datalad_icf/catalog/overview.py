@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from datalad_icf.catalog.listing import unquote
+from datalad_icf.catalog.site import logo_name
 from datalad_icf.catalog.summary import SeriesSummary, VisitSummary
 
 FILE_NAME = 'overview.json'
 _COLOR = re.compile('#[0-9a-fA-F]{6}')
-_START = '{"id":"'
-_LINE = re.compile(r'\{"id":("(?:[^"\\]|\\.)*"),"page":"').match
+_START = '{"id":'
+# earlier versions wrote blanks
+_LINE = re.compile(r'\{"id": ?("(?:[^"\\]|\\.)*"), ?"page": ?"').match
 # a third smaller, and what is none is as good as absent
 _dumps = json.JSONEncoder(separators=(',', ':')).encode
 
@@ -76,7 +78,7 @@ def build_overview(study_id: str, lines: list[str], config: dict[str, Any]) -> s
         'study': study_id,
         'facility': {
             'name': config.get('catalog_name'),
-            'logo': f'artwork/{PurePath(logo).name}' if logo else None,
+            'logo': f'artwork/{logo_name(config)}' if logo else None,
             'contact': contact if is_safe else None,
             'color': color if _COLOR.fullmatch(str(color)) else None,
         },

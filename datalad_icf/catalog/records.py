@@ -18,6 +18,7 @@ from datalad_icf.store import InstanceMetadata
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, 'https://dicomstandard.org/datalad-icf')
 STUDY_VERSION = 'latest'
+AGENT = 'datalad-icf'
 # type of a value that the pages of datalad-catalog show as a link
 _THING = 'https://schema.org/Thing'
 _MAX_KEYWORDS = 20
@@ -237,6 +238,6 @@ def _sources(source_time: int) -> dict[str, Any]:
         'source_name': 'datalad_icf',
         'source_version': __version__,
         'source_time': source_time,
-        'agent_name': 'datalad-icf',
+        'agent_name': AGENT,
     }
     return {'key_source_map': {}, 'sources': [source]}

@@ -6,10 +6,11 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datalad_icf.catalog.listing import Listed, format_listing
+from datalad_icf.catalog.records import AGENT
 from datalad_icf.errors import CatalogError
 
 
@@ -130,6 +131,8 @@ class Renderer:
             self._staging, record['dataset_id'], record['dataset_version']
         )
         node = json.loads(path.read_bytes())
+        # there or not, depending on whether a visit is new
+        node['metadata_sources']['key_source_map'].pop('subdatasets', None)
         path.write_bytes(format_listing(node, listed).encode())
         return self._directory(record)
 
@@ -148,6 +151,23 @@ def record_file(catalog: Path, dataset_id: str, version: str) -> Path:
     return directory / name[:3] / f'{name[3:]}.json'
 
 
+def directory_files(
+    catalog: Path, dataset_id: str, version: str, paths: Iterable[str]
+) -> list[Path]:
+    """Where the records of the directories of files are"""
+    from datalad_catalog.utils import md5hash
+
+    directories = {
+        parent.as_posix()
+        for path in paths
+        for parent in PurePosixPath(path).parents
+        if parent.name
+    }
+    base = catalog / 'metadata' / dataset_id / version
+    names = (md5hash(f'{dataset_id}-{version}-{d}') for d in directories)
+    return [base / name[:3] / f'{name[3:]}.json' for name in names]
+
+
 def is_record(path: Path) -> bool:
     """Whether there is a record that can be read"""
     try:
@@ -159,3 +179,13 @@ def is_record(path: Path) -> bool:
 def remove_tree(path: Path) -> None:
     """Remove a directory, if there is one"""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether records of a dataset are of this package, or none is left of them"""
+    agent = f'"{AGENT}"'.encode()
+    records = [p for p in directory.glob('*/*/*.json') if p.is_file()]
+    # records of directories do not tell
+    return directory.is_dir() and (
+        not records or any(agent in p.read_bytes() for p in records)
+    )

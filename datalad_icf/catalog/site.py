@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from datalad_icf.catalog.render import open_web_catalog
@@ -18,7 +20,9 @@ from datalad_icf.errors import CatalogError
 lgr = getLogger('datalad.icf.catalog')
 
 # what there must be of a catalog, besides its metadata
-_PARTS = ('index.html', 'config.json', 'artwork', 'assets', 'schema', 'templates')
+_PARTS = ('index.html', 'artwork', 'assets', 'schema', 'templates')
+_CONFIG = 'config.json'
+_NEW_CONFIG = 'new-config.json'
 _CONTENT_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'self\'; '
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
@@ -43,6 +47,8 @@ _ASSETS = Path(__file__).parent / 'assets'
 _NEUTRAL_LOGO = 'neutral-logo.svg'
 
 
+# the name of a visit has any character but a slash
+_TARGET = r"""'{{(displayData.name || "").split("'").join("'\\''")}}'"""
 _UNKNOWN = '%s %s; this version of datalad-catalog is not known'
 
 
@@ -101,11 +107,12 @@ _PATCHES = (
         'calls the logo that of DataLad',
     ),
     _Patch(
-        # a shell takes the & in the address for the end of the command
+        # a shell takes the & in the address for the end of the command, and datalad
+        # the end of the address for the name of the clone
         'templates/dataset-template.html',
-        re.compile(r'datalad clone (\{\{\s*displayData\.url\s*\}\})'),
-        r"datalad clone '\1'",
-        lambda text: "datalad clone '{{" not in text,
+        re.compile(r"datalad clone '?(\{\{\s*displayData\.url\s*\}\})'?(?! '\{)"),
+        r"datalad clone '\1' " + _TARGET.replace('\\', r'\\'),
+        lambda text: _TARGET not in text,
         'shows a clone command that may not work when it is pasted',
     ),
     _Patch(
@@ -120,9 +127,10 @@ _PATCHES = (
     ),
     _Patch(
         'assets/style.css',
-        re.compile(r'\Z'),
-        _STYLE,
-        lambda text: _STYLE not in text,
+        # in place of that of an earlier version
+        re.compile(r'(?:\n/\* long texts of DICOM files.*)?\Z', re.DOTALL),
+        _STYLE.replace('\\', r'\\'),
+        lambda text: _STYLE.strip() not in text,
         'does not wrap long texts',
     ),
 )
@@ -155,10 +163,13 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
     )
     if config_file:
         try:
-            own = dict(load_config_file(config_file))
+            own = load_config_file(config_file)
         except Exception as e:
             msg = f'datalad.icf.catalog-config: {config_file} cannot be read: {e}'
             raise CatalogError(msg) from e
+        if not isinstance(own, dict):
+            msg = f'{config_file} has no names with values, as a configuration must'
+            raise CatalogError(msg)
         for key, value in own.items():
             if key in config and type(value) is not type(config[key]):
                 msg = f'{config_file}: {key!r} is of a wrong type'
@@ -181,6 +192,13 @@ def _find_logo(config: dict[str, Any], config_file: Path | None) -> Path:
     return config_file.parent / str(name)
 
 
+def logo_name(config: dict[str, Any]) -> str:
+    """Name of the logo in a catalog, which is a part of addresses"""
+    name = PurePath(config['logo_path'])
+    stem = re.sub('[^A-Za-z0-9_-]+', '-', name.stem) or 'logo'
+    return f'{stem}{name.suffix}'
+
+
 def create_catalog(
     location: Path, config: dict[str, Any], config_file: Path | None
 ) -> None:
@@ -197,7 +215,8 @@ def create_catalog(
     """
     location.mkdir(parents=True)
     written = location / 'icf-config.json'
-    logo = _find_logo(config, config_file)
+    logo = location.with_name(logo_name(config))
+    shutil.copyfile(_find_logo(config, config_file), logo)
     # an absolute one makes datalad-catalog fail
     config = {**config, 'logo_path': os.path.relpath(logo, location)}
     written.write_text(json.dumps(config))
@@ -207,6 +226,7 @@ def create_catalog(
         warnings.simplefilter('ignore', DeprecationWarning)
         catalog.create(config_file=written)
     written.unlink()
+    logo.unlink()
     patch_catalog(location)
     # the files have come with the modes that they had in the package
     for path in location.rglob('*'):
@@ -271,13 +291,17 @@ def ensure_pages(
         msg = f'{location} is no catalog; move it away'
         raise CatalogError(msg)
     is_branded_anew = _is_branded_anew(location, config, config_file)
-    if is_branded_anew or not all((location / part).exists() for part in _PARTS):
+    if is_branded_anew or not _is_whole(location):
         create_catalog(created, config, config_file)
         for path in sorted(p for p in created.rglob('*') if p.is_file()):
             name = path.relative_to(created)
-            is_brand = name.parts[0] in ('artwork', 'config.json')
             target = location / name
-            if not target.exists() or (is_branded_anew and is_brand):
+            if is_branded_anew and name.name == _CONFIG and target.exists():
+                # from which the next process sees that this one was not stopped
+                os.replace(path, staging / _NEW_CONFIG)
+                continue
+            is_logo = name.parts[0] == 'artwork'
+            if not _has_content(target) or (is_branded_anew and is_logo):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
         (location / 'metadata').mkdir(exist_ok=True)
@@ -285,13 +309,39 @@ def ensure_pages(
     return is_branded_anew
 
 
+def finish_pages(location: Path, staging: Path) -> None:
+    """Put the configuration in place, when all else has the new name and colours"""
+    with suppress(FileNotFoundError):
+        os.replace(staging / _NEW_CONFIG, location / _CONFIG)
+
+
+def _is_whole(location: Path) -> bool:
+    """Whether no file of the pages is lost or empty"""
+    import datalad_catalog.constants as cnst
+
+    shipped = (p for part in _PARTS for p in _list_files(cnst.catalog_path / part))
+    names = [path.relative_to(cnst.catalog_path) for path in shipped]
+    return all(_has_content(location / name) for name in (*names, Path(_CONFIG)))
+
+
+def _list_files(path: Path) -> list[Path]:
+    return [p for p in (path, *path.rglob('*')) if p.is_file() and p.stat().st_size]
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _is_branded_anew(
     location: Path, config: dict[str, Any], config_file: Path | None
 ) -> bool:
     try:
-        current = json.loads((location / 'config.json').read_bytes())
+        current = json.loads((location / _CONFIG).read_bytes())
         logo = _find_logo(config, config_file)
-        copied = f'artwork/{logo.name}'
+        copied = f'artwork/{logo_name(config)}'
         return bool(
             current != {**config, 'logo_path': copied}
             or logo.read_bytes() != (location / copied).read_bytes()
@@ -300,12 +350,12 @@ def _is_branded_anew(
         return True
 
 
-def copy_assets(source: Path, location: Path) -> None:
+def copy_assets(source: Path, location: Path, staging: Path) -> None:
     """Copy the study's own page, where it is not the same already"""
     for path in source.glob('overview*'):
         target = location / path.name
         content = path.read_bytes()
         if not target.exists() or target.read_bytes() != content:
-            part = location / f'.{path.name}.part'
+            part = staging / path.name
             part.write_bytes(content)
             os.replace(part, target)

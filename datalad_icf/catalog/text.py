@@ -9,7 +9,7 @@ from unicodedata import category
 MAX_LENGTH = 80
 
 
-def clean_text(value: Any, limit: int = MAX_LENGTH) -> str:
+def clean_text(value: Any, limit: int = MAX_LENGTH, depth: int = 8) -> str:
     """Make one line of harmless text of any value
 
     Control characters become blanks. Characters that change the direction of
@@ -21,6 +21,8 @@ def clean_text(value: Any, limit: int = MAX_LENGTH) -> str:
         A value as the metadata have it: text, a number, a list, or nothing.
     limit
         Longest text; what is longer ends with an ellipsis.
+    depth
+        How far lists in lists are looked into.
 
     Examples
     --------
@@ -32,7 +34,9 @@ def clean_text(value: Any, limit: int = MAX_LENGTH) -> str:
     if value is None:
         return ''
     if isinstance(value, (list, tuple)):
-        parts = (clean_text(v, limit) for v in value)
+        if not depth:
+            return '…'
+        parts = (clean_text(v, limit, depth - 1) for v in value)
         text = ', '.join(part for part in parts if part)
     else:
         whole = str(value)

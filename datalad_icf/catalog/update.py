@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timezone, tzinfo
 from hashlib import md5
 from logging import getLogger
 from pathlib import Path
 
 from datalad_icf.catalog import overview
-from datalad_icf.catalog.listing import Listed, insert, read_listing, sort_visits
+from datalad_icf.catalog.listing import (
+    Listed,
+    insert,
+    read_listing,
+    read_source_time,
+    sort_visits,
+)
 from datalad_icf.catalog.records import (
     STUDY_VERSION,
     build_file_records,
@@ -31,11 +37,19 @@ from datalad_icf.catalog.records import (
 )
 from datalad_icf.catalog.render import (
     Renderer,
+    directory_files,
+    is_ours,
     is_record,
     record_file,
     remove_tree,
 )
-from datalad_icf.catalog.site import build_config, copy_assets, ensure_pages
+from datalad_icf.catalog.settings import CatalogReport, CatalogSettings
+from datalad_icf.catalog.site import (
+    build_config,
+    copy_assets,
+    ensure_pages,
+    finish_pages,
+)
 from datalad_icf.catalog.summary import summarise_visit
 from datalad_icf.errors import (
     CatalogError,
@@ -45,7 +59,6 @@ from datalad_icf.errors import (
     StoreWriteError,
 )
 from datalad_icf.store import (
-    DEFAULT_STORE_URL,
     Visit,
     VisitPaths,
     locked,
@@ -53,52 +66,9 @@ from datalad_icf.store import (
     read_tarball_metadata,
 )
 
-DEFAULT_MAX_FILES = 2000
 _ASSETS = Path(__file__).parent / 'assets'
 
 lgr = getLogger('datalad.icf.catalog')
-
-
-@dataclass(frozen=True)
-class CatalogSettings:
-    """How a catalog is made
-
-    Attributes
-    ----------
-    store_url
-        Base URL of the store, for the clone commands.
-    zone
-        Time zone of the dates.
-    config_file
-        Configuration of datalad-catalog with name, logo and colours.
-    max_files
-        Up to how many images the files of a visit are listed.
-    """
-
-    store_url: str = DEFAULT_STORE_URL
-    zone: tzinfo = timezone.utc
-    config_file: Path | None = None
-    max_files: int = DEFAULT_MAX_FILES
-
-
-@dataclass
-class CatalogReport:
-    """What `CatalogUpdate.add` did with a visit
-
-    Attributes
-    ----------
-    is_new
-        Whether the visit was added or changed, or was there and is the same.
-    images, series
-        Their numbers.
-    page
-        The page of the visit, relative to the catalog.
-    """
-
-    is_new: bool
-    images: int
-    series: int
-    page: str
 
 
 @dataclass
@@ -135,16 +105,19 @@ class CatalogUpdate:
             self._pending.is_changed |= ensure_pages(
                 self._location, self._staging, self._config, file
             )
-            copy_assets(_ASSETS, self._location)
+            copy_assets(_ASSETS, self._location, self._staging)
             self._renderer = Renderer(self._location, self._staging, self._config)
             if self._pending.is_changed:
                 self._renderer.brand(self._location, self._study)
         return self._renderer
 
+    @property
+    def _study_file(self) -> Path:
+        return record_file(self._location, self._study, STUDY_VERSION)
+
     def _read_listed(self) -> Listed:
-        path = record_file(self._location, self._study, STUDY_VERSION)
         try:
-            return read_listing(path)
+            return read_listing(self._study_file)
         except CatalogError as e:
             lgr.warning('%s, and made again', e)
             return {}
@@ -191,9 +164,10 @@ class CatalogUpdate:
         )
         link = build_visit_link(visit_id, record)
         renderer = self._open()
-        exists = is_record(record_file(self._location, *_identity(link)))
+        file_records = list(build_file_records(record, listed))
+        exists = self._has_records(link, (file['path'] for file in file_records))
         if not exists:
-            staged = renderer.write_visit(record, build_file_records(record, listed))
+            staged = renderer.write_visit(record, file_records)
             if staged not in self._pending.directories:
                 self._pending.directories.append(staged)
         report.is_new = not (
@@ -209,9 +183,28 @@ class CatalogUpdate:
         self._newest = max(self._newest, time)
         return report
 
-    def drop_all_but(self, visit_ids: set[str]) -> list[str]:
-        """Prepare to drop all other visits, and return their identifiers"""
-        gone = sorted((self._listed.keys() | self._lines.keys()) - visit_ids)
+    def _has_records(self, link: dict[str, str], paths: Iterable[str]) -> bool:
+        identity = _identity(link)
+        directories = directory_files(self._location, *identity, paths)
+        return is_record(record_file(self._location, *identity)) and all(
+            # whole, as they appear at once, but for what befell them later
+            path.exists() and path.stat().st_size
+            for path in directories
+        )
+
+    def drop_gone(self) -> list[str]:
+        """Prepare to drop the visits of which all metadata are gone
+
+        Returns
+        -------
+        list of str
+            Their identifiers. What has come meanwhile is not among them.
+        """
+        gone = sorted(
+            visit_id
+            for visit_id in self._listed.keys() | self._lines.keys()
+            if not any(path.exists() for path in self._metadata_of(visit_id))
+        )
         for visit_id in gone:
             self._listed.pop(visit_id, None)
             self._lines.pop(visit_id, None)
@@ -219,8 +212,19 @@ class CatalogUpdate:
         self._pending.is_changed |= bool(gone)
         return gone
 
+    def _metadata_of(self, visit_id: str) -> list[Path]:
+        try:
+            visit = Visit(self._study_id, visit_id)
+        except IdentifierError:
+            return []
+        paths = VisitPaths(self._location.parent.parent, visit)
+        return [paths.tarball_metadata, paths.dicoms_metadata]
+
     def commit(self) -> None:
         """Let what was prepared appear"""
+        if not self._pending.touched and not self._location.exists():
+            # there was nothing that could be added
+            return
         renderer = self._open()
         self._heal()
         for staged in self._pending.directories:
@@ -241,6 +245,7 @@ class CatalogUpdate:
                 self._config,
             )
             self._replace(self._location / overview.FILE_NAME, text)
+        finish_pages(self._location, self._staging)
         self._remove_former()
         self._pending = _Pending()
 
@@ -256,18 +261,18 @@ class CatalogUpdate:
                     self._location.parent.parent, Visit(self._study_id, visit_id)
                 )
                 self.add(paths)
-            except (IdentifierError, MissingInputError, MetadataError):
+            except (IdentifierError, MissingInputError, MetadataError) as e:
                 # nothing to make it of; a page that is there stays until a rebuild
+                lgr.warning('visit %s is not in the table of series: %s', visit_id, e)
                 self._lines.pop(visit_id, None)
 
     def _is_complete(self) -> bool:
         home = self._location / 'metadata' / 'super.json'
-        record = record_file(self._location, self._study, STUDY_VERSION)
         try:
             return (
                 home.read_text() == json.dumps(self._home)
                 and (self._location / overview.FILE_NAME).exists()
-                and is_record(record)
+                and is_record(self._study_file)
             )
         except (OSError, ValueError):
             return False
@@ -282,7 +287,8 @@ class CatalogUpdate:
             facility=self._facility,
             # the others were checked when they were added
             visits=self._pending.links.values(),
-            source_time=self._newest or int(self._location.stat().st_mtime),
+            source_time=max(self._newest, read_source_time(self._study_file))
+            or int(self._location.stat().st_mtime),
         )
         staged = renderer.write_study(record, self._listed)
         target = self._location / staged.relative_to(self._staging)
@@ -306,11 +312,12 @@ class CatalogUpdate:
                     remove_tree(version)
 
     def sweep(self) -> None:
-        """Remove all records of visits that are not listed, after `commit`"""
-        known = {dataset_id for dataset_id, _ in self._listed.values()}
-        for directory in (self._location / 'metadata').iterdir():
-            if directory.is_dir() and directory.name not in known | {self._study}:
-                remove_tree(directory)
+        """Remove our records of visits that are not listed, after `commit`"""
+        known = {dataset_id for dataset_id, _ in self._listed.values()} | {self._study}
+        with suppress(FileNotFoundError):
+            for directory in (self._location / 'metadata').iterdir():
+                if directory.name not in known and is_ours(directory):
+                    remove_tree(directory)
 
 
 def _identity(link: dict[str, str]) -> tuple[str, str]:
@@ -352,5 +359,12 @@ def update_catalog(
             finally:
                 remove_tree(staging)
         except OSError as e:
-            msg = f'cannot write {paths.catalog_dir}: {e.strerror or e}'
+            msg = f'cannot write {paths.catalog_dir}: {_tell(e)}'
             raise StoreWriteError(msg) from e
+
+
+def _tell(error: OSError) -> str:
+    if isinstance(error, shutil.Error) and error.args[0]:
+        # of each file that was not copied
+        return str(error.args[0][0][2])
+    return error.strerror or str(error)

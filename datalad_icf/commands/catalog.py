@@ -13,7 +13,7 @@ from datalad_next.commands import (
     build_doc,
     eval_results,
 )
-from datalad_next.constraints import EnsureInt
+from datalad_next.constraints import EnsureInt, EnsureRange
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import (
@@ -56,7 +56,7 @@ class IcfCatalog(ValidatedInterface):
         pattern=True,
         store_url=params.EnsureStoreUrl(),
         config_file=params.EnsureCatalogConfig(),
-        max_files=EnsureInt(),
+        max_files=EnsureInt() & EnsureRange(min=0),
         timezone=params.EnsureTimeZone(),
     )
     _params_: ClassVar[dict[str, Parameter]] = {
@@ -115,7 +115,7 @@ class IcfCatalog(ValidatedInterface):
             for start in range(0, len(found), _BATCH):
                 yield from _add_visits(found[start : start + _BATCH], settings)
             if id.visit_id == '*':
-                yield from _drop_others(paths, found, settings)
+                yield from _drop_others(paths, settings)
         except (IcfError, OSError) as e:
             yield failed(_record(paths), e)
 
@@ -148,7 +148,10 @@ def _add_visits(found: list[VisitPaths], settings: Any) -> list[dict[str, Any]]:
             except IcfError as e:
                 records.append(failed(record, e))
                 continue
-            message = f'{count(made.images, "image")} in {made.series} series'
+            visit_id = paths.visit.visit_id
+            message = (
+                f'{visit_id}: {count(made.images, "image")} in {made.series} series'
+            )
             fields = {
                 'instances': made.images,
                 'series': made.series,
@@ -160,16 +163,22 @@ def _add_visits(found: list[VisitPaths], settings: Any) -> list[dict[str, Any]]:
     return records
 
 
-def _drop_others(
-    paths: VisitPaths, found: list[VisitPaths], settings: Any
-) -> Iterator[dict[str, Any]]:
+def _drop_others(paths: VisitPaths, settings: Any) -> Iterator[dict[str, Any]]:
     from datalad_icf.catalog import update_catalog
 
     with update_catalog(paths, settings) as catalog:
-        gone = catalog.drop_all_but({p.visit.visit_id for p in found})
+        gone = catalog.drop_gone()
         catalog.commit()
         catalog.sweep()
+        left = catalog.visits
+    for visit_id in left:
+        each = VisitPaths(paths.store_dir, Visit(paths.visit.study_id, visit_id))
+        if not each.tarball_metadata.exists():
+            # not found by the pattern, and not gone either
+            msg = f'{each.tarball_metadata} is not there; run icf-deposit-metadata'
+            yield failed(_record(each), MissingInputError(msg))
     for visit_id in gone:
         visit = Visit(paths.visit.study_id, visit_id)
         record = _record(VisitPaths(paths.store_dir, visit))
-        yield done(record, Outcome(True, 'dropped, as its metadata are gone'))
+        message = f'{visit_id}: dropped, as its metadata are gone'
+        yield done(record, Outcome(True, message))

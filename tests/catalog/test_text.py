@@ -99,3 +99,10 @@ def test_a_list_that_is_cut_tells_so():
 )
 def test_a_size_is_shown_in_a_unit_that_fits(size, text):
     assert format_size(size) == text
+
+
+def test_lists_in_lists_are_not_followed_for_ever():
+    value = 'end'
+    for _ in range(5000):
+        value = [value]
+    assert clean_text(value) == '…'

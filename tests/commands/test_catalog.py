@@ -10,6 +10,7 @@ import datalad.api
 import pytest
 from datalad_next.constraints.exceptions import CommandParametrizationError
 
+from datalad_icf.commands import catalog as commands
 from datalad_icf.dicom import archive_visit, deposit_metadata
 from datalad_icf.store import Visit, VisitPaths
 
@@ -67,7 +68,7 @@ def test_a_record_says_what_was_added(described, add):
     assert record['path'] == str(described.catalog_dir)
     assert (record['study_id'], record['visit_id']) == ('S1', 'V01')
     assert (record['instances'], record['series']) == (5, 2)
-    assert record['message'] == '5 images in 2 series'
+    assert record['message'] == 'V01: 5 images in 2 series'
 
 
 def test_the_page_of_a_record_is_one_of_the_catalog(described, add):
@@ -98,6 +99,7 @@ def test_a_pattern_adds_the_visits_that_match_and_drops_none(visits, add):
 def test_all_visits_drop_those_that_are_gone(visits, add):
     add('*')
     visits[1].tarball_metadata.unlink()
+    visits[1].dicoms_metadata.unlink()
     records = add('*')
     assert statuses(records)['V02'] == 'ok'
     assert 'dropped' in records[-1]['message']
@@ -261,3 +263,26 @@ def test_the_help_has_an_example_for_a_shell(run):
 
 def test_the_help_of_python_has_an_example():
     assert "icf_catalog(id=('my-study', 'P000123'))" in datalad.api.icf_catalog.__doc__
+
+
+def test_a_visit_that_comes_meanwhile_is_not_dropped(visits, add, monkeypatch):
+    add('*')
+    # as the list was before V03 came
+    found = commands.find_visits
+    monkeypatch.setattr(commands, 'find_visits', lambda *a, **k: found(*a, **k)[:2])
+    assert statuses(add('*')) == dict.fromkeys(('V01', 'V02'), 'notneeded')
+    monkeypatch.undo()
+    assert statuses(add('V03')) == {'V03': 'notneeded'}
+
+
+def test_a_visit_with_one_of_its_files_lost_is_an_error_that_names_it(visits, add):
+    add('*')
+    lost = visits[1].tarball_metadata
+    lost.unlink()
+    records = {r['visit_id']: r for r in add('*')}
+    assert records['V02']['status'] == 'impossible'
+    assert str(lost) in records['V02']['message']
+
+
+def test_messages_say_which_visit(visits, add):
+    assert [r['message'].split(':')[0] for r in add('*')] == ['V01', 'V02', 'V03']

@@ -100,9 +100,12 @@ class Catalog:
         return reports
 
     def rebuild(self, *visit_ids: str) -> list[str]:
-        """Drop all other visits"""
+        """Remove the metadata of all other visits, and drop these"""
+        for path in self.paths.study_dir.glob('*_metadata_*.json'):
+            if path.name.split('_metadata_')[0] not in visit_ids:
+                path.unlink()
         with update_catalog(self.paths, CatalogSettings()) as update:
-            gone = update.drop_all_but(set(visit_ids))
+            gone = update.drop_gone()
             update.commit()
             update.sweep()
         return gone

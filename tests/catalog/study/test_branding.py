@@ -208,3 +208,24 @@ def test_a_colour_that_is_none_is_left_out(deposit, catalog, configure_catalog, 
     deposit('V01')
     catalog.update('V01', config_file=configure_catalog(link_color=color))
     assert catalog.overview['facility']['color'] is None
+
+
+def test_the_name_of_a_logo_becomes_one_that_is_safe_in_an_address(
+    deposit, catalog, configure_catalog
+):
+    deposit('V01')
+    config = configure_catalog(logo_path='my logo#1 50%.svg')
+    (config.parent / 'logo.svg').rename(config.parent / 'my logo#1 50%.svg')
+    catalog.update('V01', config_file=config)
+    logo = catalog.overview['facility']['logo']
+    assert logo == 'artwork/my-logo-1-50-.svg'
+    assert config_of(catalog)['logo_path'] == logo
+    assert (catalog.location / logo).is_file()
+
+
+def test_an_empty_configuration_is_told(deposit, catalog, tmp_path):
+    deposit('V01')
+    config = tmp_path / 'empty.yaml'
+    config.touch()
+    with pytest.raises(CatalogError, match='has no names with values'):
+        catalog.update('V01', config_file=config)

@@ -24,6 +24,8 @@ from datalad_icf.store import Visit, VisitPaths
 
 store, left, kept = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 names = sys.argv[4:]
+config = os.environ.get('CATALOG_CONFIG')
+settings = CatalogSettings(config_file=Path(config) if config else None)
 
 def count_down(event, args):
     global left
@@ -43,20 +45,24 @@ def paths_of(name):
 
 sys.addaudithook(count_down)
 if kept != '-':
+    for path in paths_of('*').study_dir.glob('*_metadata_*.json'):
+        if path.name.split('_metadata_')[0] not in kept.split(','):
+            path.unlink()
     with update_catalog(paths_of('*'), CatalogSettings()) as update:
-        gone = update.drop_all_but(set(kept.split(',')))
+        gone = update.drop_gone()
         update.commit()
         update.sweep()
 for name in names:
-    with update_catalog(paths_of('*'), CatalogSettings()) as update:
+    with update_catalog(paths_of('*'), settings) as update:
         update.add(paths_of(name))
         update.commit()
 """
 
 
-def start(run, catalog, *names, moment=10**9, kept='-'):
+def start(run, catalog, *names, moment=10**9, kept='-', config=''):
     done = run(
-        *(sys.executable, '-c', UPDATE, catalog.paths.store_dir, moment, kept, *names)
+        *(sys.executable, '-c', UPDATE, catalog.paths.store_dir, moment, kept, *names),
+        env={'CATALOG_CONFIG': str(config)},
     )
     assert done.code in (0, -signal.SIGKILL), done.stderr
     return done.code != 0
@@ -164,6 +170,27 @@ def test_a_kill_before_any_change_of_the_first_update_heals(run, deposit, catalo
         moment += 1
     assert moment >= 4
     assert catalog.files() == finished
+
+
+def test_a_kill_while_name_and_colours_change_heals(run, deposit, catalog, tmp_path):
+    deposit('V01')
+    catalog.update('V01')
+    config = tmp_path / 'brand.json'
+    config.write_text('{"catalog_name": "Imaging", "link_color": "#112233"}')
+    before = tmp_path / 'before'
+    shutil.copytree(catalog.paths.study_dir, before)
+    catalog.update('V01', config_file=config)
+    finished = catalog.files()
+    moment = 0
+    while True:
+        shutil.rmtree(catalog.paths.study_dir)
+        shutil.copytree(before, catalog.paths.study_dir)
+        if not start(run, catalog, 'V01', moment=moment, config=config):
+            break
+        catalog.update('V01', config_file=config)
+        assert catalog.files() == finished, f'after a kill before change {moment}'
+        moment += 1
+    assert moment >= 4
 
 
 def test_a_kill_while_visits_are_dropped_leaves_nothing_of_them_in_the_end(

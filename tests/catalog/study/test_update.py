@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from datalad_icf.catalog import CatalogSettings, update_catalog
 from datalad_icf.errors import CatalogError, MetadataError, MissingInputError
 
 
@@ -164,10 +165,11 @@ def test_a_study_whose_last_visit_is_dropped_is_empty(deposit, catalog):
 
 
 def test_a_visit_that_was_dropped_can_come_back(deposit, catalog):
-    deposit('V01')
+    time = int(deposit('V01').tarball_metadata.stat().st_mtime)
     catalog.update('V01')
     before = catalog.files()
     catalog.rebuild()
+    os.utime(deposit('V01').tarball_metadata, (time, time))
     catalog.update('V01')
     assert catalog.files() == before
 
@@ -339,3 +341,100 @@ def test_a_failing_first_visit_makes_no_catalog(deposit, catalog):
     with pytest.raises(MissingInputError):
         catalog.update('V01')
     assert not catalog.location.exists()
+
+
+def test_what_the_catalog_had_of_a_damaged_visit_is_missed_with_a_warning(
+    deposit, catalog, caplog
+):
+    for name in ('V01', 'V02'):
+        deposit(name)
+    catalog.update('V01', 'V02')
+    (catalog.location / 'overview.json').unlink()
+    catalog.visit_paths('V02').tarball_metadata.write_text('{')
+    with caplog.at_level('WARNING', 'datalad.icf.catalog'):
+        catalog.update('V01')
+    assert 'visit V02 is not in the table of series' in caplog.text
+    assert catalog.listed == ['V01', 'V02']
+
+
+def test_a_table_of_an_earlier_version_is_read(deposit, catalog):
+    for name in ('V01', 'V02'):
+        deposit(name)
+    catalog.update('V01', 'V02')
+    path = catalog.location / 'overview.json'
+    lines = path.read_text().splitlines()
+    spaced = [
+        json.dumps(json.loads(line.rstrip(','))) + line[len(line.rstrip(',')) :]
+        if line.startswith('{"id"')
+        else line
+        for line in lines
+    ]
+    path.write_text('\n'.join(spaced) + '\n')
+    catalog.visit_paths('V02').tarball_metadata.write_text('{')
+    deposit('V03')
+    catalog.update('V03')
+    assert [v['id'] for v in catalog.overview['visits']] == ['V01', 'V02', 'V03']
+
+
+def test_a_visit_that_has_lost_one_of_its_files_is_not_dropped(deposit, catalog):
+    for name in ('V01', 'V02'):
+        deposit(name)
+    catalog.update('V01', 'V02')
+    catalog.visit_paths('V02').tarball_metadata.unlink()
+    assert catalog.rebuild('V01', 'V02') == []
+    assert catalog.listed == ['V01', 'V02']
+
+
+def test_a_lost_record_of_a_directory_is_written_again(deposit, catalog):
+    deposit('V01', directory='a/b')
+    catalog.update('V01')
+    before = catalog.files()
+    records = sorted(catalog.visit_directory('V01').rglob('*/*/*.json'))
+    assert len(records) > 2
+    for record in records:
+        if b'"type": "directory"' in record.read_bytes():
+            record.unlink()
+    assert catalog.files() != before
+    catalog.update('V01')
+    assert catalog.files() == before
+
+
+@pytest.mark.parametrize('name', ['index.html', 'assets/style.css'])
+@pytest.mark.parametrize('is_lost', [True, False], ids=['lost', 'empty'])
+def test_a_lost_or_empty_page_is_made_again(deposit, catalog, name, is_lost):
+    deposit('V01')
+    catalog.update('V01')
+    before = catalog.files()
+    (catalog.location / name).unlink()
+    if not is_lost:
+        (catalog.location / name).touch()
+    catalog.update('V01')
+    assert catalog.files() == before
+
+
+def test_records_of_others_stay(deposit, catalog):
+    deposit('V01')
+    catalog.update('V01')
+    record = catalog.location / 'metadata' / 'theirs' / '1' / 'abc' / 'def.json'
+    record.parent.mkdir(parents=True)
+    record.write_text('{"type": "dataset"}')
+    catalog.rebuild('V01')
+    assert record.exists()
+
+
+def test_nothing_is_made_for_a_first_visit_that_is_damaged(deposit, catalog):
+    deposit('V01').tarball_metadata.write_text('{')
+    with pytest.raises(MetadataError):
+        catalog.update('V01')
+    with update_catalog(catalog.paths, CatalogSettings()) as update:
+        update.commit()
+    assert not catalog.location.exists()
+
+
+def test_the_time_of_a_study_never_goes_back(deposit, catalog):
+    for name, time in (('V01', 2_000_000_000), ('V02', 1_000_000_000)):
+        os.utime(deposit(name).tarball_metadata, (time, time))
+    catalog.update('V01')
+    catalog.update('V02')
+    (source,) = catalog.study['metadata_sources']['sources']
+    assert source['source_time'] == 2_000_000_000
