@@ -14,6 +14,10 @@
     |   +-- MetadataError      the metadata deposit is damaged, or does not fit
     +-- StoreWriteError        the store could not be written (disk full, rights)
     +-- CatalogError         datalad-catalog refused a record, or is damaged
+    +-- PictureError         an image cannot be made into a picture
+    +-- ViewerError          a build of the viewer is damaged, or is none
+    +-- DicomError           a file is no DICOM file, or nothing of it can be read
+    +-- RebuildError         a DICOM file cannot be made of a damaged DICOMweb tree
     +-- GitError               git refused to make the dataset
         +-- DamagedExportError a deposited dataset cannot be unpacked
 
@@ -28,16 +32,20 @@ __all__ = [
     'CatalogError',
     'ConflictError',
     'DamagedExportError',
+    'DicomError',
     'GitError',
     'IcfError',
     'IdentifierError',
     'MetadataError',
     'MissingInputError',
+    'PictureError',
     'PreconditionError',
+    'RebuildError',
     'SourceError',
     'StoreAccessError',
     'StoreWriteError',
     'TarballError',
+    'ViewerError',
 ]
 
 
@@ -95,3 +103,39 @@ class DamagedExportError(GitError):
 
 class CatalogError(IcfError):
     """A catalog cannot be made, or a record is none that it takes"""
+
+
+class DicomError(IcfError):
+    """A file is no DICOM file, or nothing of it can be read
+
+    Parameters
+    ----------
+    message
+        What is wrong.
+    tag
+        Tag of the data element that is to blame, like ``0020000D``, if there is one.
+    """
+
+    def __init__(self, message: str, tag: str = '') -> None:
+        super().__init__(message)
+        self.tag = tag
+
+
+class NotAnInstanceError(DicomError):
+    """A file of a visit is not one of its images, and needs not be one"""
+
+
+class TreeError(IcfError):
+    """A DICOMweb tree is damaged"""
+
+
+class PictureError(IcfError):
+    """An image cannot be made into a picture, or a decoder is not installed"""
+
+
+class ViewerError(IcfError):
+    """A build of the viewer is damaged, is none, or is not safe to be unpacked"""
+
+
+class RebuildError(IcfError):
+    """A file of a DICOMweb tree is missing or damaged"""

@@ -27,7 +27,8 @@ LAYERS = {
     'catalog': 3,
     'dicomweb': 3,
     'xnat': 3,
-    'commands': 4,
+    'serve': 4,
+    'commands': 5,
 }
 KNOW_DATALAD = ('__init__.py', 'dataset/remote.py', 'catalog/render.py', 'commands/')
 

@@ -15,6 +15,8 @@
    write_tarball
    TarballSummary
    TarballReader
+   TarballLister
+   open_part
    Member
 """
 
@@ -27,7 +29,12 @@ from datalad_icf.dicom.header import (
     Attribute,
     find_attribute,
 )
-from datalad_icf.dicom.members import Member, TarballReader
+from datalad_icf.dicom.members import (
+    Member,
+    TarballLister,
+    TarballReader,
+    open_part,
+)
 from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
 from datalad_icf.dicom.tarball import TarballSummary, write_tarball
 
@@ -37,6 +44,7 @@ __all__ = [
     'Attribute',
     'Member',
     'MetadataReport',
+    'TarballLister',
     'TarballReader',
     'TarballSummary',
     'VisitSources',
@@ -44,6 +52,7 @@ __all__ = [
     'deposit_metadata',
     'find_attribute',
     'list_files',
+    'open_part',
     'scan_sources',
     'write_tarball',
 ]

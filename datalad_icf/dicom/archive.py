@@ -19,6 +19,7 @@ from datalad_icf.errors import (
 )
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
+    VIEWER_MARK,
     VisitPaths,
     clear_draft,
     draft_file,
@@ -95,6 +96,9 @@ def archive_visit(
     if paths.visit.is_pattern:
         msg = f'visit identifier {paths.visit.visit_id!r} has one of the characters *?['
         raise IdentifierError(msg)
+    if (paths.study_dir / VIEWER_MARK).exists():
+        msg = f'{paths.study_dir} has the viewer of the store, and can be no study'
+        raise ConflictError(msg)
     _check_not_inside(paths, source)
 
     def scan() -> VisitSources:

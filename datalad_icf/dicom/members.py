@@ -143,10 +143,13 @@ class TarballReader:
         """MD5 of the whole tarball, after all members were read"""
         return self._digest.finish()
 
+    def fileno(self) -> int:
+        """Descriptor of the open tarball; its position is of no meaning"""
+        return self._file.fileno()
+
     def open_member(self, member: Member) -> BinaryIO:
         """Open the content of a member that was read already"""
-        fd = os.dup(self._file.fileno())
-        return io.BufferedReader(_Window(fd, member.offset, member.size))
+        return open_part(self._file.fileno(), member.offset, member.size)
 
     def members(self) -> Iterator[Member]:
         """Read all regular members, in the order of the tarball"""
@@ -293,8 +296,48 @@ class TarballReader:
         return TarballError(f'{self.path} {problem}; nothing was deposited')
 
 
+class TarballLister(TarballReader):
+    """Lists the members of a tarball without reading what is in them
+
+    A context manager like `TarballReader`, for a tarball that was read and
+    checked before: a `Member` has neither MD5 nor head.
+    """
+
+    def __enter__(self) -> TarballLister:
+        super().__enter__()
+        return self
+
+    def _take(self, size: int) -> bytes:
+        data = os.pread(self._file.fileno(), size, self._position)
+        if len(data) < size:
+            raise self._error('is cut: the two blocks that end a tarball are missing')
+        self._position += size
+        return data
+
+    def _digest_content(self, size: int) -> tuple[str, bytes]:
+        self._position += size + padding(size)
+        return '', b''
+
+    def _check_end(self) -> None:
+        if any(self._take(BLOCK)):
+            raise self._error('has only one of the two blocks that end a tarball')
+
+
 def _show(name: bytes) -> str:
     return repr(name.decode('utf-8', 'surrogateescape'))
+
+
+def open_part(fd: int, offset: int, size: int) -> BinaryIO:
+    """Open a part of an open file as a file of its own
+
+    Parameters
+    ----------
+    fd
+        Descriptor of the file, which may be closed before.
+    offset, size
+        Where the part is, in bytes.
+    """
+    return io.BufferedReader(_Window(os.dup(fd), offset, size))
 
 
 class _Window(io.RawIOBase):

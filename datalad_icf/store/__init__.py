@@ -6,6 +6,8 @@
    Visit
    VisitPaths
    find_visits
+   VisitImages
+   SeriesImages
    InstanceMetadata
    TarballMetadata
    read_instances
@@ -31,7 +33,14 @@ from datalad_icf.store.deposit import (
     locked,
     read_md5sum,
 )
-from datalad_icf.store.layout import Visit, VisitPaths, find_visits
+from datalad_icf.store.images import SeriesImages, VisitImages
+from datalad_icf.store.layout import (
+    VIEWER_DIR,
+    VIEWER_MARK,
+    Visit,
+    VisitPaths,
+    find_visits,
+)
 from datalad_icf.store.metadata import (
     InstanceMetadata,
     TarballMetadata,
@@ -47,10 +56,14 @@ from datalad_icf.store.url import (
 
 __all__ = [
     'DEFAULT_STORE_URL',
+    'VIEWER_DIR',
+    'VIEWER_MARK',
     'Draft',
     'InstanceMetadata',
+    'SeriesImages',
     'TarballMetadata',
     'Visit',
+    'VisitImages',
     'VisitPaths',
     'build_clone_url',
     'build_tarball_url',

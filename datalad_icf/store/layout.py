@@ -15,6 +15,9 @@ PATTERN_CHARACTERS = frozenset('*?[')
 _NAME_MAX = 255
 _MAX_BYTES = _NAME_MAX - len('._metadata_tarball.json.part')
 _TARBALL = '_dicom.tar'
+# beside the studies: the viewer of a store, and what tells it from a study
+VIEWER_DIR = 'viewer'
+VIEWER_MARK = 'icf-viewer.json'
 
 
 def _check_identifier(kind: str, value: str) -> None:
@@ -144,6 +147,16 @@ class VisitPaths:
     def catalog_dir(self) -> Path:
         """The catalog of the study"""
         return self.study_dir / 'catalog'
+
+    @property
+    def dicomweb_dir(self) -> Path:
+        """The DICOMweb tree of the study"""
+        return self.study_dir / 'dicomweb'
+
+    @property
+    def dicomweb_staging(self) -> Path:
+        """Where the part of the visit in the DICOMweb tree is made"""
+        return self.study_dir / f'.dicomweb.{self.visit.visit_id}.part'
 
     @property
     def dataset_path(self) -> str:

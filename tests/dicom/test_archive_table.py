@@ -618,3 +618,12 @@ def test_a_long_value_fits_the_buffer(paths, export):
     archive_visit(paths, export)
     with tarfile.open(fileobj=io.BytesIO(paths.tarball.read_bytes())) as tar:
         assert tar.extractfile('S1_V01/a').read() == (export / 'a').read_bytes()
+
+
+def test_a_study_is_not_mixed_with_the_viewer_of_the_store(tmp_path, visit_files):
+    paths = VisitPaths(tmp_path / 'store', Visit('viewer', 'V01'))
+    paths.study_dir.mkdir(parents=True)
+    (paths.study_dir / 'icf-viewer.json').write_text('{}')
+    with pytest.raises(ConflictError, match='has the viewer of the store'):
+        archive_visit(paths, visit_files)
+    assert [p.name for p in paths.study_dir.iterdir()] == ['icf-viewer.json']

@@ -1,0 +1,89 @@
+"""Pictures that are made in another process"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from datalad_icf.dicomweb.picture_worker import PictureWorker
+from datalad_icf.dicomweb.pictures import make_thumbnail
+from datalad_icf.errors import PictureError
+from demo.phantom import build_instance, encode
+
+
+@pytest.fixture
+def worker():
+    with PictureWorker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file with an image in its middle, and where that is"""
+    content = encode(build_instance(rows=32, columns=32))
+    path = tmp_path / 'visit.tar'
+    path.write_bytes(bytes(512) + content + bytes(512))
+    return path, 512, len(content)
+
+
+def children():
+    listed = subprocess.run(
+        ['ps', '-o', 'pid=,args=', '--ppid', str(os.getpid())],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = listed.splitlines()
+    return [int(s.split()[0]) for s in lines if PictureWorker.__module__ in s]
+
+
+def test_a_picture_is_that_of_this_process(worker, file):
+    path, offset, size = file
+    picture = make_thumbnail(path.read_bytes()[offset : offset + size])
+    assert picture
+    assert worker.make(*file) == picture
+
+
+def test_one_process_makes_many_pictures(worker, file):
+    worker.make(*file)
+    (first,) = children()
+    worker.make(*file)
+    assert children() == [first]
+
+
+def test_what_is_no_image_has_no_picture(worker, tmp_path):
+    dataset = build_instance(rows=4, columns=4)
+    del dataset.PixelData
+    path = tmp_path / 'report.dcm'
+    path.write_bytes(encode(dataset))
+    assert worker.make(path, 0, path.stat().st_size) is None
+
+
+def test_an_error_is_told_and_the_next_picture_is_made(worker, file, tmp_path):
+    with pytest.raises(PictureError) as error:
+        worker.make(file[0], file[1], file[2] // 2)
+    assert 'crashed' not in str(error.value)
+    assert worker.make(*file)
+
+
+def test_a_crash_is_told_and_the_next_picture_is_made(worker, file):
+    worker.make(*file)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSEGV)
+    with pytest.raises(PictureError, match='has crashed'):
+        worker.make(*file)
+    assert worker.make(*file)
+
+
+def test_no_process_is_left(file):
+    with PictureWorker() as worker:
+        worker.make(*file)
+        assert children()
+    end = time.monotonic() + 10
+    while children() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not children()
