@@ -9,6 +9,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # a directory with the files of a visit for `make demo`; default: a phantom
 VISIT ?=
+# a build of OHIF for `make demo`, as `npm pack @ohif/app` makes it
+VIEWER ?=
 # anything here lets `make demo` serve the store and its catalog until Ctrl-C
 SERVE ?=
 # more arguments for the benchmarks; `make bench BENCH_ARGS=--help` lists them
@@ -33,9 +35,9 @@ unexport VIRTUAL_ENV
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
-demo: $(VENV)/.stamp-base ## the whole workflow on a phantom, or on VISIT=DIR
+demo: $(VENV)/.stamp-all ## the whole workflow on a phantom, or on VISIT=DIR
 	@"$(bin)/python" -m demo.run $(if $(VISIT),--visit "$(VISIT)") \
-	  $(if $(SERVE),--serve)
+	  $(if $(VIEWER),--viewer "$(VIEWER)") $(if $(SERVE),--serve)
 
 test: $(VENV)/.stamp-tests ## all tests, with coverage
 	"$(bin)/python" -m pytest --cov --cov-report=term $(PYTEST_ARGS)
@@ -55,7 +57,7 @@ types: $(VENV)/.stamp-lint ## type annotations
 docs: $(VENV)/.stamp-docs ## the documentation, into docs/_build/html
 	$(MAKE) -C docs html SPHINXBUILD='"$(bin)/python" -m sphinx'
 
-bench: $(VENV)/.stamp-base ## speed and memory, as ratios to a floor
+bench: $(VENV)/.stamp-all ## speed and memory, as ratios to a floor
 	"$(bin)/python" -m benchmarks.run $(BENCH_ARGS)
 
 check: lint types test docs ## all that must hold before a change is merged

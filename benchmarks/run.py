@@ -21,11 +21,11 @@ from time import perf_counter
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import archive, catalog, dataset, metadata, startup
+from benchmarks import archive, catalog, dataset, dicomweb, metadata, startup
 from benchmarks.measure import MB, BenchmarkError, Line, run_process
 from benchmarks.workspace import Shape, Workspace, has_md5sum
 
-NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'startup')
+NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'dicomweb', 'startup')
 _IMAGE_BYTES = 120_000
 
 
@@ -104,17 +104,23 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
         yield from catalog.measure(workspace, args.files, args.visits)
     if 'startup' in args.only:
         yield from startup.measure(workspace)
+    if 'dicomweb' in args.only:
+        yield from dicomweb.measure_speed(workspace)
     # shape by shape, so that not all need a place on the disk at once
     for order, shape, limit in ((1, small, 2.0), (2, big, 1.6)):
         if 'archive' in args.only:
             yield from archive.measure_speed(workspace, shape, order=order, limit=limit)
         if 'metadata' in args.only:
             yield from metadata.measure_speed(workspace, shape, order=order + 2)
+        if 'dicomweb' in args.only and shape is big:
+            yield from dicomweb.measure_memory(workspace, shape)
         workspace.discard(shape)
     if 'archive' in args.only:
         yield from archive.measure_memory(workspace, many)
     if 'metadata' in args.only:
         yield from metadata.measure_memory(workspace, many)
+    if 'dicomweb' in args.only:
+        yield from dicomweb.measure_growth(workspace, many)
     workspace.discard(many)
 
 

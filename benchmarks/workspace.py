@@ -114,6 +114,11 @@ class Workspace:
             self._made.add(shape)
         return path
 
+    def use_source(self, shape: Shape, path: Path) -> None:
+        """Take the files of a visit from elsewhere, where they stay"""
+        (self.root / shape.visit).symlink_to(path.resolve())
+        self._made.add(shape)
+
     def archive(self, shape: Shape) -> Usage:
         """Make the tarball anew"""
         source = self.source(shape)
@@ -134,7 +139,10 @@ class Workspace:
 
     def discard(self, shape: Shape) -> None:
         """Remove a visit and its files in the store"""
-        shutil.rmtree(self.root / shape.visit, ignore_errors=True)
+        path = self.root / shape.visit
+        if path.is_symlink():
+            path.unlink()
+        shutil.rmtree(path, ignore_errors=True)
         self.remove(shape.visit, '_*')
         self._made.discard(shape)
 

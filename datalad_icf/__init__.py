@@ -33,6 +33,18 @@ command_suite = (
             'icf-catalog',
             'icf_catalog',
         ),
+        (
+            'datalad_icf.commands.dicomweb',
+            'IcfDicomweb',
+            'icf-dicomweb',
+            'icf_dicomweb',
+        ),
+        (
+            'datalad_icf.commands.serve',
+            'IcfServe',
+            'icf-serve',
+            'icf_serve',
+        ),
     ],
 )
 

@@ -1,6 +1,6 @@
 """A visit goes into a store, and one image comes back
 
-Usage: ``python -m demo.run [--visit DIR] [--keep] [--serve]``
+Usage: ``python -m demo.run [--visit DIR] [--viewer PATH] [--keep] [--serve]``
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from secrets import token_urlsafe
 from threading import Event
 from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from demo.phantom import DEFAULT_SERIES, write_phantom
 from demo.sandbox import DemoError, Sandbox, temporary_sandbox
 from demo.server import StoreServer, serve_store
+from demo.site import Site, serve_all
 
 STUDY, VISIT = 'demo', 'visit1'
 VISIT_ARGUMENTS = ('--id', STUDY, VISIT, '-o', 'store')
@@ -39,6 +41,12 @@ def main(argv: list[str] | None = None) -> int:
         '--visit', type=Path, metavar='DIR', help='a real visit instead of the phantom'
     )
     parser.add_argument(
+        '--viewer',
+        type=Path,
+        metavar='PATH',
+        help="a build of OHIF, as 'npm pack @ohif/app' makes it",
+    )
+    parser.add_argument(
         '--keep', action='store_true', help='keep the store and the clone'
     )
     parser.add_argument(
@@ -51,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         with temporary_sandbox(keep=args.keep) as sandbox:
             if args.keep:
                 print(f'All of this stays in {sandbox.root}')
-            run_demo(sandbox, args.visit, is_served=args.serve)
+            run_demo(sandbox, args.visit, viewer=args.viewer, is_served=args.serve)
     except DemoError as e:
         print(f'The demo failed: {e}', file=sys.stderr)
         return 1
@@ -62,7 +70,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_demo(
-    sandbox: Sandbox, visit: Path | None = None, *, is_served: bool = False
+    sandbox: Sandbox,
+    visit: Path | None = None,
+    *,
+    viewer: Path | None = None,
+    is_served: bool = False,
 ) -> None:
     """Take a visit through a store
 
@@ -72,6 +84,8 @@ def run_demo(
         Where it happens.
     visit
         Directory with the files of the visit, or None for the phantom.
+    viewer
+        A build of OHIF, or None for no viewer.
     is_served
         Whether the store is served at the end, until somebody interrupts.
 
@@ -89,14 +103,18 @@ def run_demo(
     with serve_store(store, USER, password, realm=REALM) as server:
         print(f'The store is now served at {server.url}, with a password')
         clone_url = _deposit_dataset(sandbox, server)
+        _dicomweb(sandbox, viewer)
         _catalog(sandbox, server)
         _set_credential(sandbox, server, password)
         _clone(sandbox, server, clone_url)
         image = _look_up(sandbox, images)
         _get(sandbox, server, image)
+    # at the same address, which is in the clone commands
+    with serve_all(sandbox, urlsplit(server.url).port or 0, USER, password) as site:
+        site.check(STUDY)
         print(f'Done in {perf_counter() - start:.0f} s: the image is what it was')
         if is_served:
-            _wait(server, password)
+            _wait(site, password)
 
 
 def _prepare(sandbox: Sandbox, visit: Path | None) -> str:
@@ -157,8 +175,18 @@ def _catalog(sandbox: Sandbox, server: StoreServer) -> None:
         print(f'  {server.url}/{STUDY}/catalog/{page}')
 
 
-def _wait(server: StoreServer, password: str) -> None:
-    print(f'Look at {server.url}/{STUDY}/catalog/overview.html')
+def _dicomweb(sandbox: Sandbox, viewer: Path | None) -> None:
+    more = ('--viewer', str(viewer.resolve())) if viewer else ()
+    outcome = sandbox.run('datalad', 'icf-dicomweb', *VISIT_ARGUMENTS, *more)
+    record = outcome.records[-1]
+    outcome.tell(
+        f'{record["instances"]} images for viewers and programs, with a picture of '
+        'each series'
+    )
+
+
+def _wait(site: Site, password: str) -> None:
+    print(f'Look at {site.url}{STUDY}/catalog/overview.html')
     print(f'  as user {USER} with the password {password}; Ctrl-C ends this')
     with suppress(KeyboardInterrupt):
         Event().wait()

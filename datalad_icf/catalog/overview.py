@@ -49,9 +49,18 @@ def build_line(summary: VisitSummary, page: str) -> str:
             'tarball': f'../{quote(paths.tarball.name)}',
             'md5sum': f'../{quote(paths.md5sum.name)}',
             'clone': summary.clone_command,
-            'series': [[*vars(series).values()] for series in summary.series],
+            'series': [_list_values(series) for series in summary.series],
+            **({'viewer': summary.viewer} if summary.viewer else {}),
         }
     )
+
+
+def _list_values(series: SeriesSummary) -> list[Any]:
+    values = list(vars(series).values())
+    # what most do not have is last
+    while values[-1] is None:
+        values.pop()
+    return values
 
 
 def build_overview(study_id: str, lines: list[str], config: dict[str, Any]) -> str:

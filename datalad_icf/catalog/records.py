@@ -216,6 +216,13 @@ def _access(summary: VisitSummary) -> dict[str, Any]:
     content: dict[str, Any] = {'@context': {'clone': ''}}
     if summary.clone_command:
         content['clone'] = summary.clone_command
+    if summary.viewer:
+        content['viewer'] = {
+            '@type': _THING,
+            'name': 'Open in the viewer',
+            'url': summary.viewer,
+            'description': 'the images, in the browser',
+        }
     content['tarball'] = {
         '@type': _THING,
         'name': summary.paths.tarball.name,

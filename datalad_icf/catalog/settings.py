@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timezone, tzinfo
 from pathlib import Path
 
-from datalad_icf.store import DEFAULT_STORE_URL
+from datalad_icf.store import DEFAULT_STORE_URL, VisitImages, VisitPaths
 
 DEFAULT_MAX_FILES = 2000
 
@@ -25,12 +26,15 @@ class CatalogSettings:
         Configuration of datalad-catalog with name, logo and colours.
     max_files
         Up to how many images the files of a visit are listed.
+    find_images
+        Finds out where the images of a visit can be seen.
     """
 
     store_url: str = DEFAULT_STORE_URL
     zone: tzinfo = timezone.utc
     config_file: Path | None = None
     max_files: int = DEFAULT_MAX_FILES
+    find_images: Callable[[VisitPaths], VisitImages | None] = lambda _paths: None
 
 
 @dataclass

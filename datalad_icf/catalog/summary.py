@@ -12,7 +12,9 @@ from typing import Any
 from datalad_icf.catalog.text import clean_text
 from datalad_icf.store import (
     InstanceMetadata,
+    SeriesImages,
     TarballMetadata,
+    VisitImages,
     VisitPaths,
     build_clone_url,
 )
@@ -34,6 +36,8 @@ class SeriesSummary:
         Number of DICOM files.
     size
         Their size in bytes.
+    thumbnail, viewer
+        Addresses of a picture and in a viewer, relative to the catalog, if any.
     """
 
     number: int | str | None
@@ -42,6 +46,8 @@ class SeriesSummary:
     modality: str
     images: int
     size: int
+    thumbnail: str | None = None
+    viewer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class VisitSummary:
         Keyword to the different values in the visit, sorted.
     clone_url
         URL for ``datalad clone``, if there is a dataset.
+    viewer
+        Address in a viewer, relative to the catalog, if there is one.
     """
 
     paths: VisitPaths
@@ -73,6 +81,7 @@ class VisitSummary:
     series: list[SeriesSummary]
     tags: dict[str, list[str]]
     clone_url: str | None
+    viewer: str | None = None
 
     @property
     def visit_id(self) -> str:
@@ -110,6 +119,7 @@ def summarise_visit(
     *,
     store_url: str,
     zone: tzinfo,
+    images: VisitImages | None = None,
 ) -> VisitSummary:
     """Group the images of a visit by series
 
@@ -123,10 +133,16 @@ def summarise_visit(
         Base URL of the store.
     zone
         Time zone in which the times of the tarball are days.
+    images
+        Where its images can be seen. Those of another tarball do not count.
     """
+    if images and images.tarball_md5 != tarball.md5:
+        images = None
     groups: dict[tuple[Any, ...], list[int]] = {}
     values: dict[str, set[Any]] = {}
-    images = 0
+    seen: dict[tuple[Any, ...], SeriesImages] = {}
+    shown = images.series if images else {}
+    total = 0
     for instance in instances:
         attributes = instance.attributes
         key = (
@@ -138,22 +154,30 @@ def summarise_visit(
         group = groups.setdefault(key, [0, 0])
         group[0] += 1
         group[1] += instance.size
-        images += 1
+        total += 1
+        found = shown.get(instance.path)
+        # rather one with a picture, where several series look alike
+        if found and not (key in seen and (seen[key].thumbnail or not found.thumbnail)):
+            seen[key] = found
         for keyword, value in attributes.items():
             if text := clean_text(value):
                 values.setdefault(clean_text(keyword), set()).add(text)
-    series = [SeriesSummary(*key, *group) for key, group in groups.items()]
+    series = [
+        SeriesSummary(*key, *group, **(vars(seen[key]) if key in seen else {}))
+        for key, group in groups.items()
+    ]
     series.sort(key=lambda s: (*_number_key(s.number), s.description, s.protocol))
     return VisitSummary(
         paths=paths,
         tarball=tarball,
         date=_find_date(tarball.mtime, zone),
-        images=images,
+        images=total,
         series=series,
         tags={k: sorted(values[k], key=natural_key) for k in sorted(values)},
         clone_url=build_clone_url(store_url, paths.deposit_prefix)
         if paths.refs.exists() and paths.repo_export.exists()
         else None,
+        viewer=images.viewer if images else None,
     )
 
 

@@ -141,7 +141,12 @@ class CatalogUpdate:
         tarball = read_tarball_metadata(paths.tarball_metadata)
         instances = read_instances(paths.dicoms_metadata, tarball.dicoms_md5)
         summary = summarise_visit(
-            paths, tarball, instances, store_url=settings.store_url, zone=settings.zone
+            paths,
+            tarball,
+            instances,
+            store_url=settings.store_url,
+            zone=settings.zone,
+            images=settings.find_images(paths),
         )
         listed = instances if len(instances) <= settings.max_files else []
         files = md5(usedforsecurity=False)

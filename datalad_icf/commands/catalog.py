@@ -25,7 +25,7 @@ from datalad_icf.commands.results import (
     visit_record,
 )
 from datalad_icf.errors import IcfError, MissingInputError
-from datalad_icf.store import Visit, VisitPaths, find_visits
+from datalad_icf.store import Visit, VisitImages, VisitPaths, find_visits
 
 lgr = getLogger('datalad.icf.catalog')
 
@@ -108,7 +108,9 @@ class IcfCatalog(ValidatedInterface):
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.catalog import CatalogSettings
 
-        settings = CatalogSettings(store_url, timezone, config_file, max_files)
+        settings = CatalogSettings(
+            store_url, timezone, config_file, max_files, _find_images
+        )
         paths = VisitPaths(store_dir, id)
         try:
             found = _find(paths)
@@ -128,6 +130,15 @@ def _find(paths: VisitPaths) -> list[VisitPaths]:
         if paths.visit.visit_id == '*' and paths.catalog_dir.is_dir():
             return []
         raise
+
+
+def _find_images(paths: VisitPaths) -> VisitImages | None:
+    # most studies have no tree, and then need not know what DICOMweb is
+    if not paths.dicomweb_dir.is_dir():
+        return None
+    from datalad_icf.dicomweb import find_images
+
+    return find_images(paths)
 
 
 def _record(paths: VisitPaths) -> dict[str, Any]:

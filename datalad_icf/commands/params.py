@@ -150,6 +150,21 @@ class EnsureCatalogConfig(_Constraint):
         return path
 
 
+class EnsureViewer(_Constraint):
+    """Ensure a file or directory with a build of a viewer, or none"""
+
+    input_synopsis = 'PATH'
+
+    def __call__(self, value: Any) -> Path | None:
+        """Look for it"""
+        if value is None:
+            return None
+        path = Path(value).expanduser().absolute()
+        if not value or not path.exists():
+            self.refuse(value, f'there is no {str(path)!r}')
+        return path
+
+
 class EnsureAttributes(_Constraint):
     """Ensure DICOM keywords, by default the configured ones, as attributes"""
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import md5
@@ -201,3 +202,16 @@ def clone(pristine_clone, tmp_path) -> Path:
 def digest() -> Callable[[Path], str]:
     """MD5 of a file that is there"""
     return lambda path: md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture(scope='module')
+def place() -> Iterator[Path]:
+    """A directory that a server finds which gives up the rights of root"""
+    for parent in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
+        above = (Path(parent).resolve(), *Path(parent).resolve().parents)
+        if os.geteuid() or all(p.is_dir() and p.stat().st_mode & 1 for p in above):
+            break
+    place = Path(tempfile.mkdtemp(prefix='icf-viewer-', dir=parent)).resolve()
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)

@@ -70,36 +70,43 @@ const OverviewRows = (() => {
       decoding: 'async',
       src: row.thumbnail,
     });
-    image.addEventListener('error', () => image.remove());
-    cell.append(image);
+    // who clicks on a picture wants to see it large; the keyboard has "View"
+    const shown = row.viewer
+      ? element('a', { href: row.viewer, tabIndex: -1 }, image)
+      : image;
+    image.addEventListener('error', () => shown.remove());
+    cell.append(shown);
   }
 
   function fillAccess(cell, row, again, onCopy) {
     const { visit } = row;
     if (row.viewer) {
       const context = `series ${row.number || row.description} of visit ${visit.id}`;
-      cell.append(named(row.viewer, 'View', context));
+      const view = named(row.viewer, 'View', context);
+      cell.append(element('span', { className: 'of-series' }, view));
     }
     if (again) return;
     const context = `of visit ${visit.id}`;
-    if (visit.viewer) cell.append(named(visit.viewer, 'View visit', visit.id));
+    const links = element('span', { className: 'of-visit' });
+    if (visit.viewer) links.append(named(visit.viewer, 'View visit', visit.id));
     if (visit.tarball) {
       const title = visit.size === null ? '' : exactly(visit.size);
       const label = visit.size === null ? 'Tarball' : `Tarball, ${size(visit.size)}`;
       // a browser would otherwise show what the server does not know as text
-      cell.append(named(visit.tarball, label, context, { title, download: '' }));
+      links.append(named(visit.tarball, label, context, { title, download: '' }));
     }
     if (visit.md5sum) {
       const properties = { title: visit.md5, download: '' };
-      cell.append(named(visit.md5sum, 'MD5', context, properties));
+      links.append(named(visit.md5sum, 'MD5', context, properties));
     }
     if (visit.clone) {
       const properties = { type: 'button', className: 'copy' };
       const button = element('button', properties, 'Copy clone command');
       button.append(unseen(` ${context}`));
       button.addEventListener('click', () => onCopy(visit, button));
-      cell.append(button);
+      links.append(button);
     }
+    if (links.hasChildNodes()) cell.append(links);
   }
 
   /** Make the row of a series
