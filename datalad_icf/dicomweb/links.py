@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 
-from datalad_icf.dicomweb.state import TreeState, read_shares, series_address
+from datalad_icf.dicomweb.state import (
+    SeriesShare,
+    TreeState,
+    read_shares,
+    series_address,
+)
 from datalad_icf.dicomweb.tree import THUMBNAIL, StudyTree
 from datalad_icf.dicomweb.viewer import has_viewer, viewer_link
 from datalad_icf.store import SeriesImages, VisitImages, VisitPaths
@@ -33,7 +38,8 @@ def find_images(paths: VisitPaths) -> VisitImages | None:
         except (ValueError, TypeError, KeyError, OSError):
             # damaged, or just being replaced
             return None
-        for series_uid, series in share.series.items():
+        by_number = sorted(share.series.items(), key=_series_number)
+        for series_uid, series in by_number:
             if shown and series.middle and first is None:
                 # OHIF takes the window of an image that it shows first, if the images
                 # have none, and those at the ends are often empty
@@ -50,3 +56,8 @@ def find_images(paths: VisitPaths) -> VisitImages | None:
         viewer=first,
         series=found,
     )
+
+
+def _series_number(item: tuple[str, SeriesShare]) -> float:
+    number = item[1].number
+    return float('inf') if number is None else number

@@ -196,9 +196,8 @@ def test_a_click_shows_the_visit(visit_study):
 
 
 def assert_visit_is_shown(viewer: Viewer) -> None:
-    """See that OHIF lists all series, and shows an image of the first one"""
-    # OHIF sorts them by position, against which the phantom numbers them
-    viewer.show(expect(build_pixels(0, SLICES - 1)), least=0.99)
+    """See that OHIF lists all series, and shows the middle of the first one"""
+    viewer.show(expect(build_pixels(0, MIDDLE)), least=0.99)
     for name in SERIES:
         viewer.page.get_by_text(name, exact=True).first.wait_for(timeout=PATIENCE)
 
