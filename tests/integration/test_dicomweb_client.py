@@ -6,6 +6,8 @@ How servers differ is in `test_servers`; here it is about what they serve.
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import warnings
 from contextlib import ExitStack
 from io import BytesIO
@@ -24,7 +26,7 @@ from datalad_icf.dicomweb import TreeOptions, convert_visit
 from datalad_icf.store import Visit, VisitPaths
 from demo.phantom import write_phantom
 from tests.dicomweb.dicom_bytes import bundled_files
-from tests.integration.web_servers import run_icf_serve
+from tests.integration.web_servers import RUNNERS
 
 PIXELS = ('PixelData', 'FloatPixelData', 'DoubleFloatPixelData')
 
@@ -57,9 +59,9 @@ class Served:
         return self.files[info['member']['name'].partition('/')[2]]
 
 
-@pytest.fixture(scope='module')
-def serve(tmp_path_factory, tar):
-    """Converts files, and serves the store"""
+@pytest.fixture(scope='module', params=['icf-serve', 'nginx', 'apache'])
+def serve(request, place, tar):
+    """Converts files, and serves the store, by each of the servers"""
     from hashlib import md5
 
     from datalad_icf.store import format_md5sum
@@ -67,7 +69,9 @@ def serve(tmp_path_factory, tar):
     with ExitStack() as stack:
 
         def start(files: dict[str, bytes]) -> Served:
-            store = tmp_path_factory.mktemp('served') / 'store'
+            work = Path(tempfile.mkdtemp(dir=place))
+            work.chmod(0o755)
+            store = work / 'store'
             paths = VisitPaths(store, Visit('S1', 'V01'))
             paths.study_dir.mkdir(parents=True)
             content = tar(*((f'S1_V01/{n}', c) for n, c in files.items()))
@@ -75,8 +79,8 @@ def serve(tmp_path_factory, tar):
             digest = md5(content, usedforsecurity=False).hexdigest()
             paths.md5sum.write_text(format_md5sum(digest, paths.tarball.name))
             convert_visit(paths, TreeOptions(part10=True, thumbnails=False))
-            work = tmp_path_factory.mktemp('work')
-            url = stack.enter_context(run_icf_serve(store, work, password=False))
+            run = RUNNERS[request.param]
+            url = stack.enter_context(run(store, work, password=False))
             return Served(url, files, paths.dicomweb_dir)
 
         yield start
@@ -94,9 +98,17 @@ def bundled(serve):
     return serve({'/'.join(p.parts[-2:]): p.read_bytes() for p in bundled_files()})
 
 
-@pytest.fixture(scope='module', params=['phantom', 'bundled'])
-def served(request):
-    """The phantom, and the files of pydicom"""
+@pytest.fixture(scope='module')
+def example(serve):
+    if 'ICF_EXAMPLE_VISIT' not in os.environ:
+        pytest.skip('no example visit')
+    root = Path(os.environ['ICF_EXAMPLE_VISIT'])
+    return serve({p.name: p.read_bytes() for p in sorted(root.rglob('*.dcm'))[:40]})
+
+
+@pytest.fixture(scope='module', params=['phantom', 'bundled', 'example'])
+def served(request, serve):
+    """The phantom, the files of pydicom, and some of a real visit"""
     return request.getfixturevalue(request.param)
 
 
