@@ -45,6 +45,11 @@ class PictureWorker:
     ) -> None:
         self._end()
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, if it runs"""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Start the process, which takes a while, if it does not run"""
         if self._process is None:

@@ -154,7 +154,7 @@ def start(place, store) -> Iterator[Callable[..., str]]:
         def start(name: str, *, password: bool = False) -> str:
             if (name, password) not in running:
                 work = place / f'{name}-{password}'
-                work.mkdir()
+                work.mkdir(exist_ok=True)
                 server = RUNNERS[name](store, work, password=password)
                 running[name, password] = stack.enter_context(server)
             return running[name, password]
