@@ -87,8 +87,11 @@ def add_records(study: Path, visit: str) -> dict[str, float]:
     """The same, record by record with datalad-catalog"""
     from datalad_catalog.webcatalog import WebCatalog
 
+    from datalad_icf.catalog.site import build_config, create_catalog
+
     for _ in range(2):
         paths, settings = _prepare(study, visit, max_files=sys.maxsize)
+        create_catalog(paths.catalog_dir, build_config(None), None)
         with _timed() as times:
             catalog = WebCatalog(paths.catalog_dir)
             for record in _build_records(paths, settings):
@@ -174,7 +177,7 @@ def open_overview(catalog: Path, rounds: str) -> dict[str, Any]:
 
 
 def _prepare(study: Path, visit: str, *, max_files: int) -> tuple[Any, Any]:
-    """Make an empty catalog in place of that of a study"""
+    """Remove the catalog of a study"""
     from datalad_icf.catalog import CatalogSettings, update_catalog
     from datalad_icf.store import Visit, VisitPaths
 
