@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -32,6 +31,7 @@ from pydicom.tag import Tag
 from datalad_icf.dicom import archive_visit
 from datalad_icf.store import Visit, VisitPaths, format_md5sum
 from demo.phantom import LOCALIZER, Series, build_instance, encode, write_phantom
+from tests.chromium import start_chromium
 
 # a busy machine is no fault of the code, and a test that failed must fail again
 settings.register_profile(
@@ -252,19 +252,5 @@ def give_up(reason: str) -> None:
 @pytest.fixture(scope='module')
 def browser() -> Iterator[Any]:
     """The Chromium of this machine"""
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        give_up('playwright is not installed (pip install playwright)')
-    executable = shutil.which('chromium')
-    if not executable:
-        give_up('there is no chromium on the PATH (apt-get install chromium)')
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=executable, args=CHROMIUM_ARGS
-            )
-        except Error as e:
-            give_up(f'{executable} does not start: {e}')
+    with start_chromium(CHROMIUM_ARGS, give_up) as browser:
         yield browser
-        browser.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from struct import pack
 
 import pydicom.data
+import pytest
 
 from datalad_icf.dicomweb.bulk import iter_bulk
 from datalad_icf.dicomweb.charset import (
@@ -174,3 +176,37 @@ def _assert_gives_back(
                     entry['vr'], entry, encodings=encodings, little_endian=little
                 )
             assert value == found.value, place
+
+
+NAME = element(0x00100010, 'PN', b'Doe^Jane')
+IMPLICIT_NAME = element(0x00100010, '', b'Doe^Jane')
+
+
+def tags(instance: Instance) -> list[int]:
+    """Tags of the data set, in their order"""
+    return [e.tag for e in instance.elements]
+
+
+def value(instance: Instance, tag: int) -> bytes:
+    """The bytes of a value"""
+    return instance.find(tag).value
+
+
+def parse(made):
+    """The JSON object, with marks as letters and numbers as they stand there"""
+    text = made.document.replace(b'\0S', b'STUDY/').replace(b'\0I', b'INSTANCE/')
+    return json.loads(
+        text, parse_float=Text, parse_int=Text, parse_constant=pytest.fail
+    )
+
+
+class Text(str):
+    """A number, by its letters"""
+
+
+def value_of(vr, value, **options):
+    """JSON of the only element of a data set, and what is noted"""
+    made = build(element(0x00091010, vr, value), **options)
+    (entry,) = parse(made).values()
+    assert entry.pop('vr') == vr
+    return entry, made

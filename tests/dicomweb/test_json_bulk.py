@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import pytest
 
@@ -17,35 +16,12 @@ from tests.dicomweb.dicom_bytes import (
     element,
     fragments,
     item,
+    parse,
     part10,
     read,
     sequence,
+    value_of,
 )
-
-NAME = element(0x00100010, 'PN', b'Doe^Jane')
-# what pydicom makes of a file that is damaged: see the tests of the reader
-DAMAGED = ('no_meta.dcm', 'DICOMDIR-nooffset', 'rtplan_truncated.dcm')
-
-
-def parse(made):
-    """The JSON object, with marks as letters and numbers as they stand there"""
-    text = made.document.replace(b'\0S', b'STUDY/').replace(b'\0I', b'INSTANCE/')
-    return json.loads(
-        text, parse_float=Text, parse_int=Text, parse_constant=pytest.fail
-    )
-
-
-class Text(str):
-    """A number, by its letters"""
-
-
-def value_of(vr, value, **options):
-    """JSON of the only element of a data set, and what is noted"""
-    made = build(element(0x00091010, vr, value), **options)
-    (entry,) = parse(made).values()
-    assert entry.pop('vr') == vr
-    return entry, made
-
 
 # --- binary values
 

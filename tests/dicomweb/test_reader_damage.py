@@ -10,6 +10,7 @@ from tests.dicomweb.dicom_bytes import (
     DEFLATED,
     IMPLICIT,
     JPEG,
+    NAME,
     UNDEFINED,
     element,
     fragments,
@@ -18,19 +19,9 @@ from tests.dicomweb.dicom_bytes import (
     part10,
     read,
     sequence,
+    tags,
+    value,
 )
-
-NAME = element(0x00100010, 'PN', b'Doe^Jane')
-IMPLICIT_NAME = element(0x00100010, '', b'Doe^Jane')
-
-
-def tags(instance):
-    return [e.tag for e in instance.elements]
-
-
-def value(instance, tag):
-    return instance.find(tag).value
-
 
 # --- damaged files
 

@@ -15,7 +15,9 @@ from tests.dicomweb.dicom_bytes import (
     BIG_ENDIAN,
     EXPLICIT,
     IMPLICIT,
+    IMPLICIT_NAME,
     JPEG,
+    NAME,
     UNDEFINED,
     element,
     fragments,
@@ -24,19 +26,9 @@ from tests.dicomweb.dicom_bytes import (
     part10,
     read,
     sequence,
+    tags,
+    value,
 )
-
-NAME = element(0x00100010, 'PN', b'Doe^Jane')
-IMPLICIT_NAME = element(0x00100010, '', b'Doe^Jane')
-
-
-def tags(instance):
-    return [e.tag for e in instance.elements]
-
-
-def value(instance, tag):
-    return instance.find(tag).value
-
 
 # --- sequences
 

@@ -9,7 +9,6 @@ import base64
 import io
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from demo.phantom import T1W, build_instance, encode, make_uid
+from tests.chromium import start_chromium
 
 STUDY, VISIT = 'Stüdy 1&x', 'V01'
 ROWS, COLUMNS, SLICES = 96, 128, 5
@@ -70,22 +70,8 @@ def find_build() -> Path:
 @contextmanager
 def open_browser() -> Iterator[Any]:
     """Start the Chromium of this machine, so that OHIF runs in it"""
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        give_up('playwright is not installed (pip install playwright)')
-    executable = shutil.which('chromium')
-    if not executable:
-        give_up('there is no chromium on the PATH (apt-get install chromium)')
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=executable, args=ARGUMENTS
-            )
-        except Error as e:
-            give_up(f'{executable} does not start: {e}')
+    with start_chromium(ARGUMENTS, give_up) as browser:
         yield browser
-        browser.close()
 
 
 def build_pixels(series: int, index: int) -> np.ndarray:
