@@ -22,6 +22,7 @@ from datalad_icf.store import InstanceMetadata, Visit, VisitPaths, read_instance
 from demo.phantom import write_phantom
 from demo.sandbox import Sandbox
 from demo.server import StoreServer, serve_store
+from tests.integration.web_servers import give_up
 
 USER, PASSWORD, REALM = 'reader', 'pass word: 1%', 'icf-store'
 
@@ -209,9 +210,13 @@ def place() -> Iterator[Path]:
     """A directory that a server finds which gives up the rights of root"""
     for parent in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
         above = (Path(parent).resolve(), *Path(parent).resolve().parents)
-        if os.geteuid() or all(p.is_dir() and p.stat().st_mode & 1 for p in above):
+        if os.geteuid() and os.access(parent, os.W_OK):
             break
-    place = Path(tempfile.mkdtemp(prefix='icf-viewer-', dir=parent)).resolve()
+        if all(p.is_dir() and p.stat().st_mode & 0o001 for p in above):
+            break
+    else:
+        give_up('there is no directory for temporary files that others may enter')
+    place = Path(tempfile.mkdtemp(prefix='icf-servers-', dir=parent)).resolve()
     place.chmod(0o755)
     yield place
     shutil.rmtree(place)

@@ -69,7 +69,8 @@ def serve(request, place, tar):
     with ExitStack() as stack:
 
         def start(files: dict[str, bytes]) -> Served:
-            work = Path(tempfile.mkdtemp(dir=place))
+            # without a prefix, the tests of DataLad lead to another directory
+            work = Path(tempfile.mkdtemp(prefix='visit-', dir=place))
             work.chmod(0o755)
             store = work / 'store'
             paths = VisitPaths(store, Visit('S1', 'V01'))

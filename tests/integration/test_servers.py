@@ -6,8 +6,6 @@ import gzip
 import http.client
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
@@ -21,7 +19,7 @@ from pydicom import dcmwrite
 
 from datalad_icf.dicomweb.tree import BOUNDARY
 from demo.phantom import LOCALIZER, build_instance
-from tests.integration.web_servers import PASSWORD, RUNNERS, USER, give_up
+from tests.integration.web_servers import PASSWORD, RUNNERS, USER
 
 # which has to be encoded in a URL, and then not a second time
 STUDY = 'Stüdy A+1%20&x'
@@ -88,23 +86,6 @@ def write_study(tree: Path, study: str, *, packed: bool, p10: bytes) -> None:
     (series / 'instances' / NATIVE / 'index.mht').write_bytes(
         wrap(p10, 'application/dicom;transfer-syntax=1.2.840.10008.1.2.1')
     )
-
-
-@pytest.fixture(scope='module')
-def place() -> Iterator[Path]:
-    """A directory that a server finds which gives up the rights of root"""
-    for parent in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
-        above = (Path(parent).resolve(), *Path(parent).resolve().parents)
-        if os.geteuid() and os.access(parent, os.W_OK):
-            break
-        if all(p.is_dir() and p.stat().st_mode & 0o001 for p in above):
-            break
-    else:
-        give_up('there is no directory for temporary files that others may enter')
-    place = Path(tempfile.mkdtemp(prefix='icf-servers-', dir=parent)).resolve()
-    place.chmod(0o755)
-    yield place
-    shutil.rmtree(place)
 
 
 @pytest.fixture(scope='module')
