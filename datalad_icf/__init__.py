@@ -45,6 +45,36 @@ command_suite = (
             'icf-serve',
             'icf_serve',
         ),
+        (
+            'datalad_icf.commands.xnat_push',
+            'IcfXnatPush',
+            'icf-xnat-push',
+            'icf_xnat_push',
+        ),
+        (
+            'datalad_icf.commands.xnat_list',
+            'IcfXnatList',
+            'icf-xnat-list',
+            'icf_xnat_list',
+        ),
+        (
+            'datalad_icf.commands.xnat_archive',
+            'IcfXnatArchive',
+            'icf-xnat-archive',
+            'icf_xnat_archive',
+        ),
+        (
+            'datalad_icf.commands.xnat_demographics',
+            'IcfXnatDemographics',
+            'icf-xnat-demographics',
+            'icf_xnat_demographics',
+        ),
+        (
+            'datalad_icf.commands.xnat_share',
+            'IcfXnatShare',
+            'icf-xnat-share',
+            'icf_xnat_share',
+        ),
     ],
 )
 
@@ -81,5 +111,11 @@ register_config(
     'Configuration file of the catalogs of the store',
     description='a configuration of datalad-catalog, JSON or YAML, with name, logo, '
     'colours and links of the facility',
+    dialog='question',
+)
+register_config(
+    'datalad.icf.xnat-url',
+    'Address of the XNAT server',
+    description='default of the option --url of all icf-xnat-* commands',
     dialog='question',
 )

@@ -19,7 +19,12 @@
     +-- DicomError           a file is no DICOM file, or nothing of it can be read
     +-- RebuildError         a DICOM file cannot be made of a damaged DICOMweb tree
     +-- GitError               git refused to make the dataset
-        +-- DamagedExportError a deposited dataset cannot be unpacked
+    |   +-- DamagedExportError a deposited dataset cannot be unpacked
+    +-- XnatError              an XNAT server did not do what it was asked for
+        +-- XnatAccessError    it refuses the user, or the user has no right (also
+        |                      a PreconditionError)
+        +-- XnatConflictError  it has something else there
+        +-- XnatConnectionError it cannot be reached, or is not available
 
 A message names the file, and the way out where there is one. It never has a
 value of a DICOM attribute in it that could name a patient.
@@ -46,6 +51,10 @@ __all__ = [
     'StoreWriteError',
     'TarballError',
     'ViewerError',
+    'XnatAccessError',
+    'XnatConflictError',
+    'XnatConnectionError',
+    'XnatError',
 ]
 
 
@@ -139,3 +148,31 @@ class ViewerError(IcfError):
 
 class RebuildError(IcfError):
     """A file of a DICOMweb tree is missing or damaged"""
+
+
+class XnatError(IcfError):
+    """An XNAT server did not do what it was asked for
+
+    Parameters
+    ----------
+    message
+        What is wrong, without any value of a DICOM attribute.
+    status_code
+        HTTP status of the answer, 0 if there was none or it is not to blame.
+    """
+
+    def __init__(self, message: str, status_code: int = 0) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+class XnatAccessError(XnatError, PreconditionError):
+    """An XNAT server refuses the user, or the user has no right to do this"""
+
+
+class XnatConflictError(XnatError):
+    """An XNAT server has something else where something was to be put"""
+
+
+class XnatConnectionError(XnatError):
+    """An XNAT server cannot be reached, or is not available"""

@@ -10,9 +10,10 @@ import os
 from datetime import timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 from datalad_next.commands import EnsureCommandParameterization, Parameter
-from datalad_next.constraints import Constraint, EnsureChoice
+from datalad_next.constraints import Constraint, EnsureChoice, EnsureStr
 
 from datalad_icf.errors import PreconditionError
 from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url
@@ -165,6 +166,48 @@ class EnsureViewer(_Constraint):
         return path
 
 
+class EnsureXnatUrl(_Constraint):
+    """Ensure the address of an XNAT server, by default the configured one"""
+
+    input_synopsis = 'SERVER'
+
+    def __call__(self, value: Any) -> str:
+        """Check an address"""
+        url = str(value or _configured('datalad.icf.xnat-url') or '')
+        if not url:
+            self.refuse(
+                'SERVER',
+                'give the address of the XNAT server with --url, or as configuration '
+                "'datalad.icf.xnat-url'",
+            )
+        try:
+            parts = urlsplit(url)
+            is_right = parts.scheme in ('http', 'https') and parts.hostname
+        except ValueError:
+            is_right = False
+        # the value may have a password in it
+        if not is_right or '@' in parts.netloc or parts.query or parts.fragment:
+            self.refuse(
+                'SERVER',
+                'this is no address like https://xnat.example.org, without user, '
+                'password and query',
+            )
+        return url.rstrip('/')
+
+
+class EnsureTexts(_Constraint):
+    """Ensure a list of texts, none of them empty"""
+
+    input_synopsis = 'TEXT'
+
+    def __call__(self, value: Any) -> tuple[str, ...]:
+        """Convert one, or many"""
+        values = [value] if isinstance(value, str) else list(value or ())
+        if not all(isinstance(one, str) and one.strip() for one in values):
+            self.refuse(value, 'there is an empty one')
+        return tuple(values)
+
+
 class EnsureAttributes(_Constraint):
     """Ensure DICOM keywords, by default the configured ones, as attributes"""
 
@@ -244,6 +287,39 @@ STORE_URL_PARAM = Parameter(
     so it must not have a user or password [default: configuration
     'datalad.icf.store-url', or https://data.inm-icf.de]""",
 )
+
+
+XNAT_PARAMS: dict[str, Parameter] = {
+    'url': Parameter(
+        args=('--url',),
+        metavar='SERVER',
+        doc="""address of the XNAT server, like https://xnat.example.org [default:
+        configuration 'datalad.icf.xnat-url']""",
+    ),
+    'credential': Parameter(
+        args=('--credential',),
+        metavar='NAME',
+        doc="""name of a credential of DataLad with the user and the password. Without
+        a name, it is the one whose realm is the address of the server: 'datalad
+        credentials set NAME type=user_password user=USER realm=SERVER' stores it.
+        Where there is none, .netrc is read, and then, if possible, somebody is
+        asked""",
+    ),
+}
+
+
+def xnat_validator(**own: Constraint) -> EnsureCommandParameterization:
+    """Make the validator of a command that speaks to XNAT
+
+    Parameters
+    ----------
+    own
+        Constraints of the parameters besides `XNAT_PARAMS`.
+    """
+    return EnsureCommandParameterization(
+        {'url': EnsureXnatUrl(), 'credential': EnsureStr(min_len=1), **own},
+        validate_defaults={'url', 'store_dir'},
+    )
 
 
 def visit_validator(

@@ -90,10 +90,9 @@ def done(record: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
         more['restored'] = outcome.restored
     elif not outcome.is_new:
         message = f'there already: {message}'
+    about = '/'.join(record[k] for k in ('study_id', 'visit_id') if k in record)
     for warning in outcome.warnings:
-        record['logger'].warning(
-            '%s/%s: %s', record['study_id'], record['visit_id'], warning
-        )
+        record['logger'].warning('%s: %s', about or record['path'], warning)
     return dict(
         record,
         status='ok' if outcome.is_new else 'notneeded',

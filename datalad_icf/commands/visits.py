@@ -58,14 +58,14 @@ def run_visits(
         path = getattr(paths, writes)
         record = visit_record(action, paths.visit, path, logger=logger)
         try:
-            outcome = step(paths, _report_progress(logger, path))
+            outcome = step(paths, report_progress(logger, path))
         except (IcfError, OSError) as e:
             yield failed(record, e)
         else:
             yield done(record, outcome)
 
 
-def _report_progress(logger: Logger, path: Path) -> Progress:
+def report_progress(logger: Logger, path: Path) -> Progress:
     """Make the progress bars of DataLad listen to the core
 
     Parameters

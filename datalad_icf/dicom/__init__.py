@@ -9,6 +9,12 @@
    MetadataReport
    Attribute
    find_attribute
+   attribute_values
+   wanted_tags
+   read_elements
+   RawElement
+   HeaderError
+   NotDicomError
    list_files
    scan_sources
    VisitSources
@@ -24,10 +30,16 @@ from __future__ import annotations
 
 from datalad_icf.dicom.archive import ArchiveReport, archive_visit
 from datalad_icf.dicom.describe import MetadataReport, deposit_metadata
+from datalad_icf.dicom.elements import RawElement
 from datalad_icf.dicom.header import (
     DEFAULT_ATTRIBUTES,
     Attribute,
+    HeaderError,
+    NotDicomError,
+    attribute_values,
     find_attribute,
+    read_elements,
+    wanted_tags,
 )
 from datalad_icf.dicom.members import (
     Member,
@@ -42,17 +54,23 @@ __all__ = [
     'DEFAULT_ATTRIBUTES',
     'ArchiveReport',
     'Attribute',
+    'HeaderError',
     'Member',
     'MetadataReport',
+    'NotDicomError',
+    'RawElement',
     'TarballLister',
     'TarballReader',
     'TarballSummary',
     'VisitSources',
     'archive_visit',
+    'attribute_values',
     'deposit_metadata',
     'find_attribute',
     'list_files',
     'open_part',
+    'read_elements',
     'scan_sources',
+    'wanted_tags',
     'write_tarball',
 ]

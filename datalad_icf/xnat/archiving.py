@@ -1,0 +1,119 @@
+"""From the prearchive into the archive, however long that takes"""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import quote
+
+from datalad_icf.errors import (
+    XnatAccessError,
+    XnatConflictError,
+    XnatConnectionError,
+    XnatError,
+)
+from datalad_icf.xnat.client import XnatClient
+from datalad_icf.xnat.remote import (
+    BUSY,
+    PrearchiveRow,
+    Target,
+    read_log,
+    reload_row,
+)
+
+# Between two looks at a session that the server is busy with.
+POLL_SECONDS = 2.0
+# After that long, somebody should have a look.
+PATIENCE = 7200.0
+_TRIES = 3
+
+
+def archive_row(
+    client: XnatClient, row: PrearchiveRow, target: Target, *, overwrite: str = ''
+) -> str:
+    """Archive a session of the prearchive
+
+    XNAT answers 500 when it takes more than ten minutes, and goes on. What became of
+    it is then read from the row, and nothing is asked for twice.
+
+    Parameters
+    ----------
+    client
+        The connection.
+    row
+        The session in the prearchive.
+    target
+        Where it is to be.
+    overwrite
+        What may happen to files that are there: nothing, or ``delete``.
+
+    Returns
+    -------
+    str
+        Path of the session in the archive. Whether all is there is for others to see.
+
+    Raises
+    ------
+    XnatConflictError
+        If XNAT has a reason not to, which the message has.
+    XnatError
+        If it fails otherwise, or takes longer than two hours.
+    """
+    path = (
+        f'/data/archive/projects/{quote(target.project, safe="")}/subjects/'
+        f'{quote(target.subject, safe="")}/experiments/{quote(target.session, safe="")}'
+    )
+    query = {
+        'src': row.source,
+        'project': target.project,
+        'subject': target.subject,
+        'session': target.session,
+    }
+    if overwrite:
+        query['overwrite'] = overwrite
+    for _ in range(_TRIES):
+        problem: XnatError
+        try:
+            client.call('POST', '/data/services/archive', query=query, retry=False)
+        except XnatAccessError as e:
+            # 404: somebody else was faster; 403: is about to be, or it is forbidden
+            problem = e
+        except XnatError as e:
+            problem = e
+        else:
+            return path
+        found = wait_for_row(client, row)
+        if found is None:
+            return path
+        if found.status in ('CONFLICT', 'ERROR'):
+            reason = read_log(client, found) or 'XNAT does not tell why'
+            msg = (
+                f'{client.url} does not archive session {target.session!r} of project '
+                f'{target.project!r}: {reason}. It is in the prearchive'
+            )
+            raise XnatConflictError(msg, problem.status_code)
+        if not isinstance(problem, XnatConnectionError):
+            break
+        time.sleep(POLL_SECONDS)
+    raise problem
+
+
+def wait_for_row(client: XnatClient, row: PrearchiveRow) -> PrearchiveRow | None:
+    """Wait until nothing is under way with a row; None if it is gone then
+
+    Raises
+    ------
+    XnatError
+        If that takes longer than two hours.
+    """
+    end = time.monotonic() + PATIENCE
+    found = reload_row(client, row)
+    while found and found.status in BUSY:
+        if time.monotonic() > end:
+            msg = (
+                f'{client.url} is busy with session {row.session!r} in its prearchive '
+                f'({found.status}) for hours; look at it there, then try again'
+            )
+            raise XnatError(msg)
+        time.sleep(POLL_SECONDS)
+        found = reload_row(client, row)
+    return found

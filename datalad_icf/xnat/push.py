@@ -1,0 +1,316 @@
+"""Send a session, and do not believe that it is there before it was seen there"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datalad_icf.errors import XnatConflictError, XnatError
+from datalad_icf.xnat.archiving import archive_row, wait_for_row
+from datalad_icf.xnat.client import XnatClient
+from datalad_icf.xnat.demographics import build_demographics, put_demographics
+from datalad_icf.xnat.plan import LocalSession
+from datalad_icf.xnat.remote import (
+    PrearchiveRow,
+    Target,
+    check_same,
+    find_row,
+    find_session,
+    make_subject,
+    read_sop_uids,
+)
+from datalad_icf.xnat.sharing import share
+from datalad_icf.xnat.source import Whole
+from datalad_icf.xnat.upload import Sent, upload_instances, upload_whole
+
+# Releases from then on read tarballs.
+_READS_TAR = (1, 8, 3)
+_ROUNDS = 2
+# two that make the same subject at once make two (XNAT-2865)
+_making_subject = threading.Lock()
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """How to send
+
+    Parameters
+    ----------
+    project
+        Project in XNAT.
+    to
+        ``archive``, or ``prearchive`` to stop before.
+    existing
+        What to do with a session that is there: ``skip`` leaves it alone, ``append``
+        adds what is missing, ``replace`` sends all images once more, in place of
+        those that are there.
+    deflate
+        Send a compressed zip, for slow links.
+    demographics
+        ``none``, ``anonymous`` or ``full``: what of them to set.
+    share_to
+        Projects to share subject and session into.
+    """
+
+    project: str
+    to: str = 'archive'
+    existing: str = 'append'
+    deflate: bool = False
+    demographics: str = 'none'
+    share_to: tuple[str, ...] = ()
+
+
+@dataclass
+class PushReport:
+    """What became of a session
+
+    Attributes
+    ----------
+    path
+        Path of the session on the server.
+    total
+        Number of its images.
+    before
+        How many were there before.
+    sent
+        How many were sent, those that were sent twice counted once.
+    extra
+        Number of images that are there, and not in the source.
+    size
+        Number of bytes that were sent.
+    changed
+        Whether anything on the server was changed.
+    warnings
+        Sentences.
+    """
+
+    path: str
+    total: int
+    before: int = 0
+    sent: int = 0
+    extra: int = 0
+    size: int = 0
+    changed: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Push:
+    """A session on its way"""
+
+    client: XnatClient
+    session: LocalSession
+    whole: Whole | None
+    options: PushOptions
+    progress: Sent
+    report: PushReport
+    target: Target
+    wanted: frozenset[str]
+    # of those that are in the archive
+    present: frozenset[str] = frozenset()
+
+    def count(self, size: int) -> None:
+        self.report.size += size
+        self.progress(size)
+
+    def look(self) -> None:
+        """See what is in the archive, and whether it is the same session"""
+        found = find_session(self.client, self.target)
+        if found is None:
+            self.present = frozenset()
+            return
+        subject = self.client.item(self.target.subject_path) or {}
+        subject_id = str(subject.get('data_fields', {}).get('ID', ''))
+        uid = self.session.study_instance_uid
+        check_same(found, self.target, uid, subject_id)
+        self.present = read_sop_uids(self.client, self.target.session_path)
+        self.report.path = self.target.session_path
+
+    @property
+    def missing(self) -> frozenset[str]:
+        return self.wanted - self.present
+
+    def stage(self, uids: frozenset[str]) -> PrearchiveRow | None:
+        """Get images into the prearchive; None if they were archived meanwhile"""
+        row = self._find_staged()
+        staged = self._read_staged(row) if row else frozenset()
+        for _ in range(_ROUNDS):
+            if not uids - staged and row:
+                return row
+            row = self._upload(uids - staged)
+            self.report.changed = True
+            if wait_for_row(self.client, row) is None:
+                return None
+            staged = self._read_staged(row)
+        if uids - staged:
+            raise self._incomplete(uids - staged, 'prearchive')
+        return row
+
+    def _read_staged(self, row: PrearchiveRow) -> frozenset[str]:
+        """See which images are in the prearchive, and that there are no others"""
+        staged = read_sop_uids(self.client, row.path)
+        if staged - self.wanted:
+            msg = (
+                f'session {self.target.session!r} is in the prearchive of project '
+                f'{self.target.project!r} with {len(staged - self.wanted)} images that '
+                'are not to be sent; archive or delete it there, then try again'
+            )
+            raise XnatConflictError(msg)
+        return staged
+
+    def _find_staged(self) -> PrearchiveRow | None:
+        """What is left of an earlier try, if it can be seen"""
+        uid = self.session.study_instance_uid
+        row = find_row(self.client, self.target, uid)
+        row = wait_for_row(self.client, row) if row else None
+        # one that is RECEIVING has no scans yet; it is joined with what is sent
+        return row if row and row.status != 'RECEIVING' else None
+
+    def _upload(self, uids: frozenset[str]) -> PrearchiveRow:
+        uid = self.session.study_instance_uid
+        self.report.sent = max(self.report.sent, len(uids))
+        if (
+            self.whole
+            and uids == self.wanted
+            and not self.options.deflate
+            and (
+                self.whole.content_type == 'application/zip'
+                or self.client.version >= _READS_TAR
+            )
+        ):
+            return upload_whole(self.client, self.target, uid, self.whole, self.count)
+        instances = [one for k, one in self.session.instances.items() if k in uids]
+        return upload_instances(
+            self.client,
+            self.target,
+            uid,
+            instances,
+            self.count,
+            deflate=self.options.deflate,
+        )
+
+    def incomplete(self, place: str) -> XnatError:
+        return self._incomplete(self.missing, place)
+
+    def _incomplete(self, uids: frozenset[str], place: str) -> XnatError:
+        names = sorted(self.session.instances[uid].name for uid in uids)
+        more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+        return XnatError(
+            f'{len(names)} of {len(self.wanted)} images did not arrive in the {place} '
+            f'of {self.client.url}, although they were sent twice: '
+            f'{", ".join(names[:3])}{more}. Look at the log of the server'
+        )
+
+
+def push_session(
+    client: XnatClient,
+    session: LocalSession,
+    options: PushOptions,
+    *,
+    whole: Whole | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> PushReport:
+    """Send a session, as much of it as is not there, and verify that all is
+
+    What is compared are SOP Instance UIDs: those of the source with those in the
+    catalogues of the server.
+
+    Parameters
+    ----------
+    client
+        The connection.
+    session
+        What to send.
+    options
+        How to.
+    whole
+        The source as it is, where the session is all that is in it.
+    dry_run
+        Only look what would be sent; `PushReport.sent` says it.
+    progress
+        Is told the number of bytes that were sent.
+
+    Raises
+    ------
+    XnatAccessError
+        If there is no such project, or the user may not send there.
+    XnatConflictError
+        If XNAT has something else there.
+    XnatError
+        If anything is missing in the end.
+    """
+    target = Target(options.project, session.subject, session.label)
+    wanted = frozenset(session.instances)
+    push = _Push(
+        client,
+        session,
+        whole,
+        options,
+        progress,
+        PushReport(target.session_path, len(wanted)),
+        target,
+        wanted,
+    )
+    push.look()
+    report = push.report
+    report.before = len(wanted & push.present)
+    to_send = wanted if options.existing == 'replace' else push.missing
+    if to_send and push.present and options.existing == 'skip':
+        msg = (
+            f'session {target.session!r} is in project {target.project!r} with '
+            f'{report.before} of {report.total} images; --existing append adds the '
+            'others'
+        )
+        raise XnatConflictError(msg)
+    if dry_run:
+        report.sent = len(to_send)
+        return report
+    if to_send:
+        with _making_subject:
+            make_subject(client, target)
+        if options.to == 'prearchive':
+            row = push.stage(to_send)
+            report.path = row.path if row else target.session_path
+            return report
+        _archive(push, to_send)
+    report.extra = len(push.present - wanted)
+    _finish(push)
+    return report
+
+
+def _archive(push: _Push, to_send: frozenset[str]) -> None:
+    overwrite = 'delete' if push.options.existing == 'replace' and push.present else ''
+    for _ in range(_ROUNDS):
+        row = push.stage(to_send)
+        if row:
+            push.report.path = archive_row(
+                push.client, row, push.target, overwrite=overwrite
+            )
+            push.report.changed = True
+        push.look()
+        to_send, overwrite = push.missing, ''
+        if not to_send:
+            return
+    raise push.incomplete('archive')
+
+
+def _finish(push: _Push) -> None:
+    """What comes after the images"""
+    options, series = push.options, push.session.series
+    if options.to == 'prearchive':
+        return
+    if options.demographics != 'none':
+        known = build_demographics(
+            series.sex,
+            series.birth_date,
+            series.age,
+            anonymous=options.demographics == 'anonymous',
+        )
+        if put_demographics(push.client, push.target, known):
+            push.report.changed = True
+    for destination in options.share_to:
+        for path in (push.target.subject_path, push.target.session_path):
+            if share(push.client, path, destination):
+                push.report.changed = True
