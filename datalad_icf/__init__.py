@@ -46,6 +46,12 @@ command_suite = (
             'icf_serve',
         ),
         (
+            'datalad_icf.commands.verify',
+            'IcfVerify',
+            'icf-verify',
+            'icf_verify',
+        ),
+        (
             'datalad_icf.commands.xnat_push',
             'IcfXnatPush',
             'icf-xnat-push',

@@ -28,6 +28,7 @@ LAYERS = {
     'dicomweb': 3,
     'xnat': 3,
     'serve': 4,
+    'verify': 4,
     'commands': 5,
 }
 KNOW_DATALAD = ('__init__.py', 'dataset/remote.py', 'catalog/render.py', 'commands/')

@@ -7,6 +7,8 @@
    CatalogUpdate
    CatalogSettings
    CatalogReport
+   read_entries
+   CatalogEntry
    summarise_visit
    VisitSummary
    SeriesSummary
@@ -14,6 +16,7 @@
 
 from __future__ import annotations
 
+from datalad_icf.catalog.entries import CatalogEntry, read_entries
 from datalad_icf.catalog.settings import (
     DEFAULT_MAX_FILES,
     CatalogReport,
@@ -24,11 +27,13 @@ from datalad_icf.catalog.update import CatalogUpdate, update_catalog
 
 __all__ = [
     'DEFAULT_MAX_FILES',
+    'CatalogEntry',
     'CatalogReport',
     'CatalogSettings',
     'CatalogUpdate',
     'SeriesSummary',
     'VisitSummary',
+    'read_entries',
     'summarise_visit',
     'update_catalog',
 ]

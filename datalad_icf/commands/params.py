@@ -343,5 +343,5 @@ def visit_validator(
         constraints,
         # what configuration can replace
         validate_defaults=set(constraints)
-        - {'existing', 'follow_symlinks', 'max_files'},
+        - {'existing', 'fast', 'follow_symlinks', 'images_from', 'max_files'},
     )

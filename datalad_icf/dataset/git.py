@@ -11,8 +11,9 @@ from contextlib import suppress
 from itertools import groupby
 from lzma import LZMAError
 from pathlib import Path
-from shutil import copyfileobj
+from shutil import copyfileobj, rmtree
 from tempfile import gettempdir
+from typing import IO
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from datalad_icf.dataset.branches import Entry
@@ -45,8 +46,8 @@ _SETTINGS = (
 _CONFIG = b'[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n'
 
 
-def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) -> str:
-    """Run git, away from all configuration of the user and the machine"""
+def _environment(git_dir: Path) -> dict[str, str]:
+    """Variables that keep git away from all configuration of user and machine"""
     env = {k: v for k, v in os.environ.items() if not k.startswith('GIT_')}
     env.update(
         GIT_CONFIG_NOSYSTEM='1',
@@ -58,13 +59,18 @@ def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) ->
         MALLOC_TRIM_THRESHOLD_=str(1 << 26),
         TZ='UTC',
     )
+    return env
+
+
+def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) -> str:
+    """Run git, and return what it prints"""
     settings = [arg for setting in _SETTINGS for arg in ('-c', setting)]
     command = ['git', *settings, *args]
     with tempfile.TemporaryFile() as stderr:
         try:
             with subprocess.Popen(
                 command,
-                env=env,
+                env=_environment(git_dir),
                 stdin=subprocess.DEVNULL if lines is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -199,6 +205,75 @@ def _quote_path(path: bytes) -> bytes:
     for special, escaped in ((b'\\', b'\\\\'), (b'"', b'\\"'), (b'\n', b'\\n')):
         path = path.replace(special, escaped)
     return b'"' + path + b'"'
+
+
+def check_repository(git_dir: Path) -> None:
+    """Let git look at all objects of a repository
+
+    Raises
+    ------
+    GitError
+        If it finds damage.
+    """
+    _run_git(git_dir, 'fsck', '--full', '--no-dangling', '--no-progress')
+
+
+def read_tree(git_dir: Path, ref: str) -> Iterator[Entry]:
+    """Read all files of a branch, in the order of their paths
+
+    Raises
+    ------
+    GitError
+        If git is missing, or finds damage.
+    """
+    with tempfile.TemporaryFile() as listing, tempfile.TemporaryFile() as names:
+        _run_into(git_dir, listing, 'ls-tree', '-r', '-z', ref)
+        files = []
+        for line in listing.read().split(b'\0')[:-1]:
+            head, _, path = line.partition(b'\t')
+            mode, _, oid = head.split(b' ')
+            files.append((path, mode == b'120000'))
+            names.write(oid + b'\n')
+        names.seek(0)
+        with tempfile.TemporaryFile() as contents:
+            # through files: with pipes, git and this would wait for each other
+            _run_into(git_dir, contents, 'cat-file', '--batch', stdin=names)
+            for path, is_symlink in files:
+                size = int(contents.readline().split(b' ')[2])
+                yield Entry(path, contents.read(size), is_symlink)
+                contents.read(1)
+
+
+def _run_into(
+    git_dir: Path, output: IO[bytes], *args: str, stdin: IO[bytes] | None = None
+) -> None:
+    """Run git, and let it write into a file, which is at its start then"""
+    try:
+        done = subprocess.run(
+            ['git', *args],
+            env=_environment(git_dir),
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    except FileNotFoundError as e:
+        msg = 'git is not installed, or not on the PATH'
+        raise GitError(msg) from e
+    if done.returncode:
+        why = done.stderr.decode(errors='replace').strip()
+        msg = f'git {args[0]} failed with exit code {done.returncode}: {why}'
+        raise GitError(msg)
+    output.seek(0)
+
+
+def neutralise_repository(git_dir: Path) -> None:
+    """Take from an unpacked repository what could make git run something
+
+    It comes from a store, that is, from others.
+    """
+    (git_dir / 'config').write_bytes(_CONFIG)
+    rmtree(git_dir / 'hooks', ignore_errors=True)
 
 
 def format_refs(refs: dict[str, str]) -> str:

@@ -6,12 +6,14 @@
    archive_visit
    ArchiveReport
    deposit_metadata
+   TarballDescription
    MetadataReport
    Attribute
    find_attribute
    attribute_values
    wanted_tags
    read_elements
+   study_timestamp
    RawElement
    HeaderError
    NotDicomError
@@ -23,13 +25,18 @@
    TarballReader
    TarballLister
    open_part
+   build_member_header
    Member
 """
 
 from __future__ import annotations
 
 from datalad_icf.dicom.archive import ArchiveReport, archive_visit
-from datalad_icf.dicom.describe import MetadataReport, deposit_metadata
+from datalad_icf.dicom.describe import (
+    MetadataReport,
+    TarballDescription,
+    deposit_metadata,
+)
 from datalad_icf.dicom.elements import RawElement
 from datalad_icf.dicom.header import (
     DEFAULT_ATTRIBUTES,
@@ -39,6 +46,7 @@ from datalad_icf.dicom.header import (
     attribute_values,
     find_attribute,
     read_elements,
+    study_timestamp,
     wanted_tags,
 )
 from datalad_icf.dicom.members import (
@@ -48,6 +56,7 @@ from datalad_icf.dicom.members import (
     open_part,
 )
 from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
+from datalad_icf.dicom.tar_format import build_member_header
 from datalad_icf.dicom.tarball import TarballSummary, write_tarball
 
 __all__ = [
@@ -59,18 +68,21 @@ __all__ = [
     'MetadataReport',
     'NotDicomError',
     'RawElement',
+    'TarballDescription',
     'TarballLister',
     'TarballReader',
     'TarballSummary',
     'VisitSources',
     'archive_visit',
     'attribute_values',
+    'build_member_header',
     'deposit_metadata',
     'find_attribute',
     'list_files',
     'open_part',
     'read_elements',
     'scan_sources',
+    'study_timestamp',
     'wanted_tags',
     'write_tarball',
 ]

@@ -169,7 +169,7 @@ def _describe(
     progress: Progress,
 ) -> MetadataReport:
     warnings: list[str] = []
-    described = _Described(attributes, warnings)
+    described = TarballDescription(attributes)
     written = md5(usedforsecurity=False)
     size = paths.tarball.stat().st_size
     with (
@@ -207,24 +207,54 @@ def _describe(
     )
 
 
-class _Described:
-    """What is learned of a tarball while its instances are passed on"""
+class TarballDescription:
+    """What is learned of a tarball while its instances are passed on
 
-    def __init__(self, attributes: tuple[Attribute, ...], warnings: list[str]) -> None:
+    Parameters
+    ----------
+    attributes
+        The DICOM attributes to be read.
+
+    Attributes
+    ----------
+    instances, other_files
+        Number of members that are DICOM files, and of all others.
+    mtime
+        Newest modification time of a member, in seconds since 1970.
+    """
+
+    def __init__(self, attributes: tuple[Attribute, ...]) -> None:
         self.instances = 0
         self.other_files = 0
         self.mtime = 0.0
         self._attributes = attributes
         self._tags = wanted_tags(attributes)
-        self._warnings = warnings
         self._undecoded: list[str] = []
         self._broken: list[str] = []
 
-    def iter_instances(self, reader: TarballReader) -> Iterator[InstanceMetadata]:
+    def iter_instances(
+        self, reader: TarballReader, digests: dict[str, str] | None = None
+    ) -> Iterator[InstanceMetadata]:
+        """Read a tarball, and describe its DICOM files in their order
+
+        Parameters
+        ----------
+        reader
+            The tarball, not read yet.
+        digests
+            Gets the MD5 of each member by its name.
+
+        Raises
+        ------
+        TarballError
+            See `TarballReader`.
+        """
         first = True
         for member in reader.members():
             self.mtime = member.mtime if first else max(self.mtime, member.mtime)
             first = False
+            if digests is not None:
+                digests[member.name] = member.md5
             try:
                 elements = read_elements(
                     member.head, self._tags, partial(reader.open_member, member)
@@ -247,6 +277,7 @@ class _Described:
             )
 
     def tell_undecoded(self) -> Iterator[str]:
+        """Say which headers were not read as they should, a sentence each"""
         for names, why in (
             (self._broken, 'its header is cut or broken, and has no attributes'),
             (self._undecoded, 'a text is not in the declared character set'),

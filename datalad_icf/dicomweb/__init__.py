@@ -8,6 +8,7 @@
    TreeOptions
    TreeReport
    TreeState
+   find_missing
    Converter
    Converted
    Sink
@@ -31,6 +32,7 @@
 
 from __future__ import annotations
 
+from datalad_icf.dicomweb.completeness import find_missing
 from datalad_icf.dicomweb.convert import Converted, Converter, Sink, put
 from datalad_icf.dicomweb.deduplicate import expand
 from datalad_icf.dicomweb.files import FileSink
@@ -70,6 +72,7 @@ __all__ = [
     'drop_visit',
     'expand',
     'find_images',
+    'find_missing',
     'install_viewer',
     'make_thumbnail',
     'put',

@@ -1,0 +1,95 @@
+"""What catalog and DICOMweb tree show of visits is checked"""
+
+from __future__ import annotations
+
+import json
+from shutil import rmtree
+
+import pytest
+
+from datalad_icf.catalog import CatalogSettings, update_catalog
+
+
+def test_a_catalog_entry_without_deposit_is_found(paths, find):
+    for name in ('tarball', 'md5sum', 'tarball_metadata', 'dicoms_metadata'):
+        getattr(paths, name).unlink()
+    found = {finding.code: finding for finding in find()}
+    assert "'V01'" in found['catalog-without-visit'].message
+    assert "'V01'" in found['dicomweb-without-visit'].message
+
+
+def test_a_catalog_of_another_state_is_found(paths, codes):
+    overview = paths.catalog_dir / 'overview.json'
+    record = json.loads(overview.read_text())
+    images = record['visits'][0]['images']
+    text = overview.read_text().replace(f'"images":{images}', '"images":7')
+    assert text != overview.read_text()
+    overview.write_text(text)
+    assert codes() == {'catalog-differs'}
+
+
+def test_a_lost_page_is_found(paths, codes):
+    pages = [p for p in (paths.catalog_dir / 'metadata').iterdir() if p.is_dir()]
+    overview = (paths.catalog_dir / 'overview.json').read_text()
+    (page,) = [p for p in pages if p.name in overview]
+    rmtree(page)
+    assert codes() == {'catalog-damaged'}
+
+
+@pytest.mark.parametrize('name', ['overview.json'])
+def test_a_lost_or_cut_table_is_found(paths, codes, name):
+    path = paths.catalog_dir / name
+    path.write_text(path.read_text()[:100])
+    assert codes() == {'catalog-damaged'}
+    path.unlink()
+    assert codes() == {'catalog-damaged'}
+
+
+def test_a_damaged_record_of_the_study_is_found(paths, codes):
+    for path in (paths.catalog_dir / 'metadata').rglob('*.json'):
+        if '"subdatasets": [' in path.read_text():
+            path.write_text('{')
+    assert codes() == {'catalog-damaged'}
+
+
+def test_a_visit_that_is_not_in_the_catalog_is_whole(paths, codes):
+    with update_catalog(paths, CatalogSettings()) as update:
+        for path in (paths.tarball_metadata, paths.dicoms_metadata):
+            path.rename(path.with_suffix('.away'))
+        update.drop_gone()
+        update.commit()
+    for path in (paths.tarball_metadata, paths.dicoms_metadata):
+        path.with_suffix('.away').rename(path)
+    assert codes() == set()
+
+
+@pytest.mark.parametrize(
+    'pattern',
+    [
+        'studies/*/series/*/instances/*',
+        'studies/*/series/*/metadata',
+        'studies/*/index.json',
+        'studies/index.json',
+        'studies/*/.icf/V01.json',
+        '.icf/visits/V01.json',
+    ],
+)
+def test_what_is_lost_in_the_tree_is_found(paths, codes, pattern):
+    lost = next(iter(sorted(paths.dicomweb_dir.glob(pattern))))
+    if lost.is_dir():
+        rmtree(lost)
+    else:
+        lost.unlink()
+    assert codes() == {'dicomweb-damaged'}
+
+
+def test_an_unfinished_tree_is_found(paths, codes):
+    (paths.dicomweb_dir / '.icf' / 'unfinished').touch()
+    assert codes() == {'dicomweb-damaged'}
+
+
+def test_a_tree_of_another_tarball_is_found(paths, codes):
+    state = paths.dicomweb_dir / '.icf' / 'visits' / 'V01.json'
+    record = json.loads(state.read_text())
+    state.write_text(json.dumps({**record, 'tarball_md5': '0' * 32}))
+    assert codes() == {'dicomweb-differs'}
