@@ -10,6 +10,12 @@ command_suite = (
     'DICOM store of an imaging core facility',
     [
         (
+            'datalad_icf.commands.deposit',
+            'IcfDeposit',
+            'icf-deposit',
+            'icf_deposit',
+        ),
+        (
             'datalad_icf.commands.archive',
             'IcfArchive',
             'icf-archive',

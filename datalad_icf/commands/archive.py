@@ -57,20 +57,8 @@ class IcfArchive(ValidatedInterface):
             args=('source',), metavar='DIR', doc='directory with all files of the visit'
         ),
         **params.VISIT_PARAMS,
-        'timezone': Parameter(
-            args=('--timezone',),
-            metavar='ZONE',
-            doc="""time zone in which StudyDate and StudyTime are read, like
-            Europe/Berlin. Only of use to make the same tarball as older tools did
-            on a machine in that zone [default: configuration
-            'datalad.icf.timezone', or UTC]""",
-        ),
-        'follow_symlinks': Parameter(
-            args=('--follow-symlinks',),
-            action='store_true',
-            doc="""pack what symbolic links point to. Without this, a symbolic link
-            ends the command""",
-        ),
+        'timezone': params.TIMEZONE_PARAM,
+        'follow_symlinks': params.FOLLOW_SYMLINKS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {

@@ -62,13 +62,7 @@ class IcfCatalog(ValidatedInterface):
     _params_: ClassVar[dict[str, Parameter]] = {
         **params.VISITS_PARAMS,
         'store_url': params.STORE_URL_PARAM,
-        'config_file': Parameter(
-            args=('--config-file',),
-            metavar='PATH',
-            doc="""configuration of datalad-catalog (JSON or YAML) with name, logo,
-            colours and links of the facility [default: configuration
-            'datalad.icf.catalog-config', or neutral]""",
-        ),
+        'config_file': params.CONFIG_FILE_PARAM,
         'max_files': Parameter(
             args=('--max-files',),
             metavar='N',
@@ -109,7 +103,7 @@ class IcfCatalog(ValidatedInterface):
         from datalad_icf.catalog import CatalogSettings
 
         settings = CatalogSettings(
-            store_url, timezone, config_file, max_files, _find_images
+            store_url, timezone, config_file, max_files, find_visit_images
         )
         paths = VisitPaths(store_dir, id)
         try:
@@ -132,7 +126,8 @@ def _find(paths: VisitPaths) -> list[VisitPaths]:
         raise
 
 
-def _find_images(paths: VisitPaths) -> VisitImages | None:
+def find_visit_images(paths: VisitPaths) -> VisitImages | None:
+    """Find out where the images of a visit can be seen, if there is a tree"""
     # most studies have no tree, and then need not know what DICOMweb is
     if not paths.dicomweb_dir.is_dir():
         return None

@@ -46,11 +46,13 @@ class IcfDepositDataset(ValidatedInterface):
         pattern=True,
         store_url=params.EnsureStoreUrl(),
         existing=params.EXISTING_CONSTRAINT,
+        jobs=params.JOBS_CONSTRAINT,
     )
     _params_: ClassVar[dict[str, Parameter]] = {
         **params.VISITS_PARAMS,
         'store_url': params.STORE_URL_PARAM,
         'existing': params.EXISTING_PARAM,
+        'jobs': params.JOBS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
@@ -77,6 +79,7 @@ class IcfDepositDataset(ValidatedInterface):
         store_dir: Path = params.UNSET,
         store_url: str = params.UNSET,
         existing: str = 'refuse',
+        jobs: int = 1,
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.dataset import deposit_dataset
 
@@ -109,4 +112,5 @@ class IcfDepositDataset(ValidatedInterface):
             reads='tarball_metadata',
             writes='refs',
             logger=lgr,
+            jobs=jobs,
         )

@@ -47,20 +47,13 @@ class IcfDepositMetadata(ValidatedInterface):
         pattern=True,
         keywords=params.EnsureAttributes(),
         existing=params.EXISTING_CONSTRAINT,
+        jobs=params.JOBS_CONSTRAINT,
     )
     _params_: ClassVar[dict[str, Parameter]] = {
         **params.VISITS_PARAMS,
-        'keywords': Parameter(
-            args=('--keywords',),
-            metavar='KEYWORD',
-            nargs='+',
-            doc="""DICOM keywords of attributes to be recorded besides
-            SeriesDescription, SeriesNumber, Modality, MRAcquisitionType,
-            ProtocolName and PulseSequenceName. Whoever can clone the dataset can
-            read them: choose none that names a person [default: configuration
-            'datalad.icf.metadata-keywords']""",
-        ),
+        'keywords': params.KEYWORDS_PARAM,
         'existing': params.EXISTING_PARAM,
+        'jobs': params.JOBS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
@@ -90,6 +83,7 @@ class IcfDepositMetadata(ValidatedInterface):
         store_dir: Path = params.UNSET,
         keywords: tuple[Attribute, ...] = params.UNSET,
         existing: str = 'refuse',
+        jobs: int = 1,
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.dicom import DEFAULT_ATTRIBUTES, deposit_metadata
 
@@ -126,4 +120,5 @@ class IcfDepositMetadata(ValidatedInterface):
             reads='tarball',
             writes='tarball_metadata',
             logger=lgr,
+            jobs=jobs,
         )

@@ -75,6 +75,7 @@ class IcfDicomweb(ValidatedInterface):
         study_metadata=EnsureBool(),
         force=EnsureBool(),
         viewer=params.EnsureViewer(),
+        jobs=params.JOBS_CONSTRAINT,
     )
     _params_: ClassVar[dict[str, Parameter]] = {
         **params.VISITS_PARAMS,
@@ -150,6 +151,7 @@ class IcfDicomweb(ValidatedInterface):
             directory with it. It is installed once per store, in STORE/viewer/, and
             linked from the catalogs""",
         ),
+        'jobs': params.JOBS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
@@ -190,6 +192,7 @@ class IcfDicomweb(ValidatedInterface):
         study_metadata: bool = False,
         force: bool = False,
         viewer: Path | None = None,
+        jobs: int = 1,
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.dicomweb import (
             PictureWorker,
@@ -236,6 +239,7 @@ class IcfDicomweb(ValidatedInterface):
                 reads='tarball',
                 writes='dicomweb_dir',
                 logger=lgr,
+                jobs=jobs,
             ):
                 yield dict(record, type='directory', **_status(record))
 

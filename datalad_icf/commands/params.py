@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 from datalad_next.commands import EnsureCommandParameterization, Parameter
-from datalad_next.constraints import Constraint, EnsureChoice, EnsureStr
+from datalad_next.constraints import (
+    Constraint,
+    EnsureChoice,
+    EnsureInt,
+    EnsureRange,
+    EnsureStr,
+)
 
 from datalad_icf.errors import PreconditionError
 from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url
@@ -280,6 +286,49 @@ EXISTING_PARAM = Parameter(
 )
 EXISTING_CONSTRAINT = EnsureChoice('refuse', 'replace')
 
+JOBS_PARAM = Parameter(
+    args=('-J', '--jobs'),
+    metavar='NUMBER',
+    doc="""how many visits to work on at once, each in a process of its own. Records
+    come as visits are done [default: 1]""",
+)
+JOBS_CONSTRAINT = EnsureInt() & EnsureRange(min=1, max=256)
+
+TIMEZONE_PARAM = Parameter(
+    args=('--timezone',),
+    metavar='ZONE',
+    doc="""time zone in which StudyDate and StudyTime are read, like
+    Europe/Berlin. Only of use to make the same tarball as older tools did
+    on a machine in that zone [default: configuration
+    'datalad.icf.timezone', or UTC]""",
+)
+
+FOLLOW_SYMLINKS_PARAM = Parameter(
+    args=('--follow-symlinks',),
+    action='store_true',
+    doc="""pack what symbolic links point to. Without this, a symbolic link
+    ends the command""",
+)
+
+KEYWORDS_PARAM = Parameter(
+    args=('--keywords',),
+    metavar='KEYWORD',
+    nargs='+',
+    doc="""DICOM keywords of attributes to be recorded besides
+    SeriesDescription, SeriesNumber, Modality, MRAcquisitionType,
+    ProtocolName and PulseSequenceName. Whoever can clone the dataset can
+    read them: choose none that names a person [default: configuration
+    'datalad.icf.metadata-keywords']""",
+)
+
+CONFIG_FILE_PARAM = Parameter(
+    args=('--config-file',),
+    metavar='PATH',
+    doc="""configuration of datalad-catalog (JSON or YAML) with name, logo,
+    colours and links of the facility [default: configuration
+    'datalad.icf.catalog-config', or neutral]""",
+)
+
 STORE_URL_PARAM = Parameter(
     args=('--store-url',),
     metavar='URL',
@@ -343,5 +392,16 @@ def visit_validator(
         constraints,
         # what configuration can replace
         validate_defaults=set(constraints)
-        - {'existing', 'fast', 'follow_symlinks', 'images_from', 'max_files'},
+        - {
+            'dicomweb',
+            'dry_run',
+            'existing',
+            'fast',
+            'follow_symlinks',
+            'images_from',
+            'jobs',
+            'max_files',
+            'source',
+            'visits_from',
+        },
     )

@@ -17,8 +17,9 @@ from datalad_next.constraints import EnsureBool
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import count, failed, render_result, visit_record
-from datalad_icf.commands.visits import report_progress
+from datalad_icf.commands.visits import work_on_visits
 from datalad_icf.errors import IcfError
+from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class IcfVerify(ValidatedInterface):
     custom_result_renderer = staticmethod(render_result)
 
     _validator_ = params.visit_validator(
-        pattern=True, fast=EnsureBool(), images_from=params.EnsureSource()
+        pattern=True,
+        fast=EnsureBool(),
+        images_from=params.EnsureSource(),
+        jobs=params.JOBS_CONSTRAINT,
     )
     _params_: ClassVar[dict[str, Parameter]] = {
         **params.VISITS_PARAMS,
@@ -63,6 +67,7 @@ class IcfVerify(ValidatedInterface):
             doc="""compare the files of a scanner export with the tarball of one visit,
             too: files that have come late, or are others now, are findings""",
         ),
+        'jobs': params.JOBS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
@@ -87,6 +92,7 @@ class IcfVerify(ValidatedInterface):
         store_dir: Path = params.UNSET,
         fast: bool = False,
         images_from: Path | None = None,
+        jobs: int = 1,
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.verify import (
             StudyViews,
@@ -102,23 +108,27 @@ class IcfVerify(ValidatedInterface):
             is_whole = id.visit_id == '*'
             for finding in verify_study(exact, views, is_whole=is_whole):
                 yield _found(dict(record), finding)
-            for paths in find_deposits(store_dir, id):
-                one = visit_record('icf_verify', paths.visit, paths.tarball, logger=lgr)
-                report = verify_visit(
-                    paths,
-                    views,
-                    fast=fast,
-                    export=images_from,
-                    progress=report_progress(lgr, paths.tarball),
-                )
-                for finding in report.findings:
-                    yield _found(one, finding)
-                for warning in report.warnings:
-                    lgr.warning('%s: %s', paths.visit, warning)
-                if not report.findings:
-                    yield _whole(one, report, fast=fast)
+            found = find_deposits(store_dir, id)
         except (IcfError, OSError) as e:
             yield failed(record, e)
+            return
+
+        def step(paths: VisitPaths, progress: Progress) -> VerifyReport:
+            return verify_visit(
+                paths, views, fast=fast, export=images_from, progress=progress
+            )
+
+        for paths, report in work_on_visits(found, step, jobs=jobs, logger=lgr):
+            one = visit_record('icf_verify', paths.visit, paths.tarball, logger=lgr)
+            if isinstance(report, Exception):
+                yield failed(one, report)
+                continue
+            for finding in report.findings:
+                yield _found(one, finding)
+            for warning in report.warnings:
+                lgr.warning('%s: %s', paths.visit, warning)
+            if not report.findings:
+                yield _whole(one, report, fast=fast)
 
 
 def _found(record: dict[str, Any], finding: Finding) -> dict[str, Any]:

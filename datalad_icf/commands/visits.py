@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from logging import Logger
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from datalad.log import log_progress
 
+from datalad_icf.commands.processes import run_in_processes
 from datalad_icf.commands.results import Outcome, done, failed, visit_record
 from datalad_icf.errors import IcfError
-from datalad_icf.progress import Advance, Progress
+from datalad_icf.progress import Advance, Progress, no_progress
 from datalad_icf.store import Visit, VisitPaths, find_visits
 
+Result = TypeVar('Result')
 # often enough for the eye, and no cost for many small files
 _SECONDS_BETWEEN_UPDATES = 0.1
 
@@ -29,8 +31,11 @@ def run_visits(
     reads: str,
     writes: str,
     logger: Logger,
+    jobs: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """Yield a record for each visit; one that fails does not stop the others
+
+    With several jobs, records come as visits are done, and in no order.
 
     Parameters
     ----------
@@ -47,6 +52,8 @@ def run_visits(
         pattern finds visits, and the output, which is the path of the record.
     logger
         Logger of the command.
+    jobs
+        How many visits to work on at once.
     """
     try:
         found = find_visits(store_dir, visit, having=reads)
@@ -54,15 +61,59 @@ def run_visits(
         study_dir = VisitPaths(store_dir, visit).study_dir
         yield failed(visit_record(action, visit, study_dir, logger=logger), e)
         return
-    for paths in found:
+    for paths, outcome in work_on_visits(found, step, jobs=jobs, logger=logger):
         path = getattr(paths, writes)
         record = visit_record(action, paths.visit, path, logger=logger)
-        try:
-            outcome = step(paths, report_progress(logger, path))
-        except (IcfError, OSError) as e:
-            yield failed(record, e)
+        if isinstance(outcome, Exception):
+            yield failed(record, outcome)
         else:
             yield done(record, outcome)
+
+
+def work_on_visits(
+    found: Sequence[VisitPaths],
+    step: Callable[[VisitPaths, Progress], Result],
+    *,
+    jobs: int,
+    logger: Logger,
+) -> Iterator[tuple[VisitPaths, Result | Exception]]:
+    """Yield visits with what a step made of them, or why it failed
+
+    Parameters
+    ----------
+    found
+        The visits.
+    step
+        Does the work on one.
+    jobs
+        How many visits to work on at once. With one, their progress is shown; with
+        more, how many are done.
+    logger
+        Logger of the command.
+    """
+    if jobs == 1 or len(found) == 1:
+        for paths in found:
+            yield paths, _try(step, paths, report_progress(logger, paths.tarball))
+        return
+    progress = report_progress(logger, found[0].study_dir)
+    with progress('Visits', len(found), ' visits') as advance:
+        for pair in run_in_processes(
+            found, lambda paths: step(paths, no_progress), jobs=jobs
+        ):
+            advance(1)
+            yield pair
+
+
+def _try(
+    step: Callable[[VisitPaths, Progress], Result],
+    paths: VisitPaths,
+    progress: Progress,
+) -> Result | Exception:
+    """Call it here, so that no generator is in the traceback: DataLad clears that"""
+    try:
+        return step(paths, progress)
+    except (IcfError, OSError) as e:
+        return e
 
 
 def report_progress(logger: Logger, path: Path) -> Progress:

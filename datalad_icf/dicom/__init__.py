@@ -6,6 +6,7 @@
    archive_visit
    ArchiveReport
    deposit_metadata
+   deposit_visit
    TarballDescription
    MetadataReport
    Attribute
@@ -32,6 +33,7 @@
 from __future__ import annotations
 
 from datalad_icf.dicom.archive import ArchiveReport, archive_visit
+from datalad_icf.dicom.deposit import deposit_visit
 from datalad_icf.dicom.describe import (
     MetadataReport,
     TarballDescription,
@@ -77,6 +79,7 @@ __all__ = [
     'attribute_values',
     'build_member_header',
     'deposit_metadata',
+    'deposit_visit',
     'find_attribute',
     'list_files',
     'open_part',

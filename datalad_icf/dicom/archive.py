@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datalad_icf.dicom.sources import VisitSources, list_files, scan_sources
-from datalad_icf.dicom.tarball import TarballSummary, write_tarball
+from datalad_icf.dicom.tarball import MemberObserver, TarballSummary, write_tarball
 from datalad_icf.errors import (
     ConflictError,
     IdentifierError,
@@ -40,6 +40,8 @@ class ArchiveReport:
         Size of the tarball in bytes, and its digest in hexadecimal digits.
     files, instances
         Number of files, and of DICOM files among them.
+    timestamp
+        Newest modification time of a member, in seconds since 1970.
     warnings
         What somebody should look at, a sentence each.
     restored
@@ -51,6 +53,7 @@ class ArchiveReport:
     md5: str
     files: int
     instances: int
+    timestamp: float
     warnings: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
 
@@ -61,6 +64,7 @@ def archive_visit(
     *,
     zone: tzinfo = timezone.utc,
     follow_symlinks: bool = False,
+    observer: MemberObserver | None = None,
     progress: Progress = no_progress,
 ) -> ArchiveReport:
     """Pack the files of a visit into its tarball, with a digest file beside it
@@ -79,6 +83,8 @@ def archive_visit(
         times of the members.
     follow_symlinks
         Whether a symbolic link is packed as what it points to, or refused.
+    observer
+        Sees the members of a tarball that is written, and nothing where there is one.
     progress
         Told of the steps.
 
@@ -121,7 +127,11 @@ def archive_visit(
         draft.reserve(sources.size)
         with progress('Pack', sources.size, ' bytes') as advance:
             summary = write_tarball(
-                sources, paths.visit.member_prefix, draft.write, progress=advance
+                sources,
+                paths.visit.member_prefix,
+                draft.write,
+                progress=advance,
+                observer=observer,
             )
         os.utime(draft.fd, (time.time(), sources.timestamp))
         _tell_replaced_digest(paths, summary.md5, sources)
@@ -222,6 +232,7 @@ def _report(
         md5=summary.md5,
         files=len(sources.files),
         instances=sources.instances,
+        timestamp=sources.timestamp,
         warnings=sources.warnings,
         restored=restored or [],
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import partial
 from hashlib import md5
 from pathlib import Path
+from typing import BinaryIO
 
 from datalad_icf.dicom.header import (
     DEFAULT_ATTRIBUTES,
@@ -18,7 +19,7 @@ from datalad_icf.dicom.header import (
     read_elements,
     wanted_tags,
 )
-from datalad_icf.dicom.members import TarballReader
+from datalad_icf.dicom.members import Member, TarballReader
 from datalad_icf.errors import (
     ConflictError,
     MetadataError,
@@ -256,25 +257,40 @@ class TarballDescription:
             if digests is not None:
                 digests[member.name] = member.md5
             try:
-                elements = read_elements(
-                    member.head, self._tags, partial(reader.open_member, member)
-                )
-            except NotDicomError:
-                self.other_files += 1
-                continue
+                instance = self.describe(member, partial(reader.open_member, member))
             except OSError as e:
                 msg = f'cannot read {reader.path}: {e.strerror}'
                 raise TarballError(msg) from e
-            except HeaderError:
-                elements = {}
-                self._broken.append(member.name)
-            values, problems = attribute_values(elements, self._attributes)
-            if problems:
-                self._undecoded.append(member.name)
-            self.instances += 1
-            yield InstanceMetadata(
-                member.name, member.md5, member.size, member.offset, values
-            )
+            if instance:
+                yield instance
+
+    def describe(
+        self, member: Member, open_file: Callable[[], BinaryIO]
+    ) -> InstanceMetadata | None:
+        """Describe a member; nothing if it is no DICOM file
+
+        Parameters
+        ----------
+        member
+            The member.
+        open_file
+            Opens it, for when its head is too short or unusual.
+        """
+        try:
+            elements = read_elements(member.head, self._tags, open_file)
+        except NotDicomError:
+            self.other_files += 1
+            return None
+        except HeaderError:
+            elements = {}
+            self._broken.append(member.name)
+        values, problems = attribute_values(elements, self._attributes)
+        if problems:
+            self._undecoded.append(member.name)
+        self.instances += 1
+        return InstanceMetadata(
+            member.name, member.md5, member.size, member.offset, values
+        )
 
     def tell_undecoded(self) -> Iterator[str]:
         """Say which headers were not read as they should, a sentence each"""

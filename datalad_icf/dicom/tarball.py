@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from datalad_icf.dicom.digest import BlockDigest
 from datalad_icf.dicom.sources import (
@@ -34,12 +35,33 @@ class TarballSummary:
     md5: str
 
 
+class MemberObserver(Protocol):
+    """Sees members while they are written, which saves reading them again"""
+
+    def begin(self, name: str, offset: int, size: int, fd: int) -> Sink:
+        """See a member begin, and say who sees its bytes
+
+        Parameters
+        ----------
+        name
+            Path in the tarball.
+        offset, size
+            Where its content will be in the tarball, in bytes.
+        fd
+            Descriptor of the file, whose position is not to be changed.
+        """
+
+    def end(self) -> None:
+        """See it end"""
+
+
 def write_tarball(
     sources: VisitSources,
     prefix: str,
     sink: Sink,
     *,
     progress: Callable[[int], None] | None = None,
+    observer: MemberObserver | None = None,
 ) -> TarballSummary:
     """Write the files of a visit as a tarball
 
@@ -58,6 +80,8 @@ def write_tarball(
         are only valid during the call.
     progress
         Called with the number of bytes since the last call.
+    observer
+        Sees the members.
 
     Raises
     ------
@@ -71,7 +95,7 @@ def write_tarball(
             stream.add(
                 build_member_header(f'{prefix}/{file.name}', file.size, timestamp)
             )
-            _copy(sources, file, stream)
+            _copy(sources, file, stream, prefix, observer)
             stream.add(bytes(padding(file.size)))
         stream.add(bytes(2 * BLOCK))
         stream.add(bytes(padding(stream.size, RECORD)))
@@ -79,12 +103,23 @@ def write_tarball(
         return TarballSummary(stream.size, digest.finish())
 
 
-def _copy(sources: VisitSources, file: SourceFile, stream: _BlockStream) -> None:
+def _copy(
+    sources: VisitSources,
+    file: SourceFile,
+    stream: _BlockStream,
+    prefix: str,
+    observer: MemberObserver | None,
+) -> None:
     fd = open_source(sources, file.name)
     try:
         check_unchanged(sources, file, fd)
-        stream.add_file(fd, file.size, os.path.join(sources.root, file.name))
+        see = None
+        if observer:
+            see = observer.begin(f'{prefix}/{file.name}', stream.size, file.size, fd)
+        stream.add_file(fd, file.size, os.path.join(sources.root, file.name), see)
         check_unchanged(sources, file, fd)
+        if observer:
+            observer.end()
     finally:
         os.close(fd)
 
@@ -109,13 +144,15 @@ class _BlockStream:
             self._block[self._fill : self._fill + len(part)] = part
             self._advance(len(part))
 
-    def add_file(self, fd: int, size: int, path: str) -> None:
-        """Add so many bytes of a file"""
+    def add_file(self, fd: int, size: int, path: str, see: Sink | None) -> None:
+        """Add so many bytes of a file, and let somebody see them"""
         todo = size
         while todo:
             try:
                 with memoryview(self._block) as view:
                     count = os.readv(fd, [view[self._fill :][:todo]])
+                    if see:
+                        see(view[self._fill : self._fill + count])
             except OSError as e:
                 msg = f'{path!r} cannot be read: {e.strerror}'
                 raise SourceError(msg) from e
