@@ -183,6 +183,8 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
         if not isinstance(own, dict):
             msg = f'{config_file} has no names with values, as a configuration must'
             raise CatalogError(msg)
+        # which tool may say what in a record: here it is this one alone
+        own.pop('property_sources', None)
         for key, value in own.items():
             if key in config and type(value) is not type(config[key]):
                 msg = f'{config_file}: {key!r} is of a wrong type'
