@@ -35,11 +35,20 @@ class Renderer:
         Directory that gets ``metadata/``.
     config
         Configuration of the catalog.
+
+    Raises
+    ------
+    CatalogError
+        If the schema of the catalog is damaged.
     """
 
     def __init__(self, catalog: Path, staging: Path, config: dict[str, Any]) -> None:
-        # an old catalog is validated by its own schema
-        self._validator = open_web_catalog(catalog).schema_validator
+        try:
+            # an old catalog is validated by its own schema
+            self._validator = open_web_catalog(catalog).schema_validator
+        except (ValueError, KeyError, TypeError, OSError) as e:
+            msg = f'{catalog / "schema"} is damaged; remove it, and it is made again'
+            raise CatalogError(msg) from e
         self._target = open_web_catalog(staging)
         self._target.config = config
         self._staging = staging

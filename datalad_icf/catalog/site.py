@@ -35,6 +35,16 @@ _STYLE = """
   overflow-wrap: anywhere;
   white-space: normal;
 }
+/* of the names of attributes, however, none should be broken for lack of room */
+#mainbody td:first-child {
+  min-width: min(12rem, 35vw);
+}
+/* on a telephone, buttons leave no room beside them for the filter of visits */
+@media (max-width: 575px) {
+  #mainbody #input-1 {
+    min-width: 100%;
+  }
+}
 /* a logo that is not wide would fill the window */
 #datacat img[src^="artwork/"][alt=""] {
   width: auto !important;
@@ -48,7 +58,7 @@ _NEUTRAL_LOGO = 'neutral-logo.svg'
 
 
 # the name of a visit has any character but a slash
-_TARGET = r"""'{{(displayData.name || "").split("'").join("'\\''")}}'"""
+_TARGET = r"""'{{(selectedDataset.name || "").split("'").join("'\\''")}}'"""
 _UNKNOWN = '%s %s; this version of datalad-catalog is not known'
 
 
@@ -110,7 +120,10 @@ _PATCHES = (
         # a shell takes the & in the address for the end of the command, and datalad
         # the end of the address for the name of the clone
         'templates/dataset-template.html',
-        re.compile(r"datalad clone '?(\{\{\s*displayData\.url\s*\}\})'?(?! '\{)"),
+        re.compile(
+            # with what earlier versions have put behind it
+            r"datalad clone '?(\{\{\s*displayData\.url\s*\}\})'?(?: '\{\{.*\}\}')?"
+        ),
         r"datalad clone '\1' " + _TARGET.replace('\\', r'\\'),
         lambda text: _TARGET not in text,
         'shows a clone command that may not work when it is pasted',
@@ -170,6 +183,8 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
         if not isinstance(own, dict):
             msg = f'{config_file} has no names with values, as a configuration must'
             raise CatalogError(msg)
+        # which tool may say what in a record: here it is this one alone
+        own.pop('property_sources', None)
         for key, value in own.items():
             if key in config and type(value) is not type(config[key]):
                 msg = f'{config_file}: {key!r} is of a wrong type'

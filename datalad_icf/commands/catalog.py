@@ -119,11 +119,14 @@ class IcfCatalog(ValidatedInterface):
 def _find(paths: VisitPaths) -> list[VisitPaths]:
     try:
         return find_visits(paths.store_dir, paths.visit, having='tarball_metadata')
-    except MissingInputError:
+    except MissingInputError as e:
         # then the last visit of a catalog is to be dropped
         if paths.visit.visit_id == '*' and paths.catalog_dir.is_dir():
             return []
-        raise
+        if not paths.study_dir.is_dir():
+            raise
+        msg = f'{e}; run icf-deposit-metadata first'
+        raise MissingInputError(msg) from e
 
 
 def find_visit_images(paths: VisitPaths) -> VisitImages | None:

@@ -606,6 +606,29 @@ def test_tells_what_is_wrong_with_the_data(open_overview, content, told, screens
     screenshot(page, 'error')
 
 
+@pytest.mark.parametrize(
+    ('answer', 'told'),
+    [
+        (
+            lambda route: route.fulfill(status=403),
+            'overview.json was refused by the server (HTTP 403).',
+        ),
+        (
+            lambda route: route.abort(),
+            'overview.json could not be fetched: the server did not answer.',
+        ),
+    ],
+)
+def test_tells_what_keeps_it_from_the_data(open_overview, study, answer, told):
+    page = open_overview(study, expected=('Failed to load resource',)).page
+    page.route('**/overview.json', answer)
+    page.reload()
+    page.wait_for_selector('#notice > p')
+    assert told in page.inner_text('#notice')
+    # who would make the catalog anew in vain
+    assert 'administrator' not in page.inner_text('#notice')
+
+
 def test_tells_that_there_are_no_visits(open_overview, screenshot):
     page = open_overview(make_study()).page
     assert page.inner_text('#notice') == 'No visit is in this catalog yet.'

@@ -143,6 +143,8 @@ def test_damaged_metadata_of_a_visit_that_is_listed_leave_it_there(visits, add):
 def test_a_study_without_metadata_is_impossible(archived, add):
     (record,) = add('*')
     assert record['status'] == 'impossible'
+    assert f'_metadata_tarball.json in {archived.study_dir}' in record['message']
+    assert 'icf-deposit-metadata' in record['message']
     assert not archived.catalog_dir.exists()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 
 import pytest
 
@@ -46,18 +44,6 @@ def test_the_command_of_the_overview_clones_and_gets_an_image(
     image = phantom.instances[0]
     reader.run('datalad', 'get', image.path, cwd=tmp_path / 'V01')
     assert digest(tmp_path / 'V01' / image.path) == image.md5
-
-
-def test_the_command_of_the_page_of_a_visit_clones(
-    reader, phantom, catalog_dir, record, tmp_path
-):
-    template = (catalog_dir / 'templates' / 'dataset-template.html').read_text()
-    (command,) = re.findall(r"datalad clone '\{\{\s*displayData\.url\s*\}\}'", template)
-    pasted = re.sub(r'\{\{.*\}\}', lambda _: record['url'], command)
-    reader.run('bash', '-c', pasted, cwd=tmp_path)
-    (name,) = os.listdir(tmp_path)
-    image = phantom.instances[0]
-    assert (tmp_path / name / image.path).is_symlink()
 
 
 def test_all_commands_for_cloning_are_the_same(record, visit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -317,6 +318,22 @@ def test_the_command_that_is_copied_clones_when_pasted(
     image = next(p for p in sorted(clone.rglob('*.dcm')))
     reader.run('datalad', 'get', str(image), cwd=clone)
     assert image.read_bytes()[128:132] == b'DICM'
+
+
+@pytest.mark.parametrize('name', ["O'Brien 1", 'P 100% "a"', 'Zoë#4'])
+def test_the_command_on_the_page_of_a_visit_is_the_same(researcher, name):
+    page = researcher.open()
+    page.fill('#q', f'series of {name}')
+    count_rows(page, 1)
+    page.locator('#rows .copy').click()
+    page.wait_for_selector('#toast:not(:empty)')
+    copied = page.evaluate('navigator.clipboard.readText()')
+    page.get_by_role('link', name=name, exact=True).click()
+    page.get_by_text(f'Visit {name} of study {STUDY}').first.wait_for()
+    page.get_by_role('button', name='Download with DataLad').click()
+    shown = page.locator('.modal-body #clone_code').inner_text()
+    # a shell sees no difference between two ways to quote
+    assert shlex.split(shown) == shlex.split(copied)
 
 
 @pytest.mark.skipif('ICF_EXAMPLE_VISIT' not in os.environ, reason='no example visit')

@@ -80,6 +80,8 @@ const OverviewModel = (() => {
   // -------------------------------------------------------------- data
 
   class DataError extends Error {}
+  // nothing is wrong with the file, so that nobody should write it anew
+  class AccessError extends DataError {}
 
   async function load() {
     const url = new URL(DATA_FILE, location.href);
@@ -90,14 +92,14 @@ const OverviewModel = (() => {
     try {
       response = await fetch(url, { credentials: 'same-origin', cache: 'no-cache' });
     } catch {
-      throw new DataError(
+      throw new AccessError(
         location.protocol === 'file:'
           ? 'This page cannot be read from a disk, only from a web server.'
           : `${DATA_FILE} could not be fetched: the server did not answer.`,
       );
     }
     if (response.status === 401 || response.status === 403) {
-      throw new DataError(
+      throw new AccessError(
         `${DATA_FILE} was refused by the server (HTTP ${response.status}). ` +
           'Reload the page and log in again.',
       );
@@ -265,6 +267,7 @@ const OverviewModel = (() => {
   const isColumn = (name) => Object.hasOwn(TEXTUAL, name) || Object.hasOwn(NUMERIC, name);
 
   return {
+    AccessError,
     DataError,
     choices,
     exactly,

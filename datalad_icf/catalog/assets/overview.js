@@ -6,7 +6,7 @@
 (() => {
   'use strict';
 
-  const { DataError, exactly, format, link, size, text } = OverviewModel;
+  const { AccessError, DataError, exactly, format, link, size, text } = OverviewModel;
   const { element, makeRow } = OverviewRows;
 
   // rows that are added when the end of the table is near
@@ -291,10 +291,9 @@
       data = await OverviewModel.load();
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
-      showNotice(
-        error.message,
-        'An administrator can write it anew with the command datalad icf-catalog.',
-      );
+      const advice =
+        'An administrator can write it anew with the command datalad icf-catalog.';
+      showNotice(error.message, ...(error instanceof AccessError ? [] : [advice]));
       return;
     } finally {
       $('loading').hidden = true;

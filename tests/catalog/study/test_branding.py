@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -189,6 +190,27 @@ def test_an_odd_configuration_works_or_is_refused_with_its_name(
     with pytest.raises(CatalogError, match=re.escape(str(path))):
         catalog.update('V01', config_file=path)
     assert not catalog.location.exists()
+
+
+@pytest.mark.parametrize(
+    'sources',
+    [
+        {'dataset': {'name': {'rule': 'single', 'source': 'metalad_core'}}},
+        {'dataset': {'description': {'rule': 'priority', 'source': ['bids_dataset']}}},
+        {'dataset': {'name': 'x'}},
+        7,
+    ],
+)
+def test_a_configuration_for_other_tools_takes_nothing_from_a_visit(
+    deposit, catalog, configure_catalog, sources
+):
+    deposit('V01')
+    catalog.update('V01', config_file=configure_catalog())
+    before = catalog.visit(), catalog.study
+    shutil.rmtree(catalog.location)
+    config_file = configure_catalog(property_sources=sources)
+    catalog.update('V01', config_file=config_file)
+    assert (catalog.visit(), catalog.study) == before
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,16 @@ def test_the_clone_command_is_quoted(pages):
     assert all(re.search(r"clone '\{\{.*\}\}'", command) for command in commands)
 
 
+def test_a_clone_command_of_an_earlier_version_is_mended(pages, catalog):
+    template = pages / TEMPLATE
+    mended = template.read_text()
+    # which knew no name
+    template.write_text(mended.replace('selectedDataset.name', 'displayData.name'))
+    assert template.read_text() != mended
+    catalog.update('V01')
+    assert template.read_text() == mended
+
+
 def test_nothing_sends_the_address_to_another_host(pages):
     assert 'openWithBinder' not in (pages / TEMPLATE).read_text()
 

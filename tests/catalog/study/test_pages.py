@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -144,6 +145,13 @@ def test_the_study_page_filters_by_keyword(study_page, visitor):
     visitor.picture('filtered')
 
 
+def test_the_filter_has_room_on_a_telephone(study_page):
+    study_page.set_viewport_size({'width': 375, 'height': 800})
+    field = study_page.get_by_placeholder('Filter by dataset')
+    assert field.bounding_box()['width'] > 200
+    assert study_page.evaluate('document.documentElement.scrollWidth') <= 375
+
+
 def test_the_study_page_leads_to_the_table_of_series(study, visitor):
     page = visitor.open()
     page.get_by_role('tab', name='overview').click()
@@ -187,10 +195,12 @@ def test_a_visit_page_shows_the_command_as_it_is_to_be_pasted(study, visitor):
 def test_the_download_button_shows_a_quoted_command(study, visitor):
     page = visitor.open(page_of(study, 'V01'))
     page.get_by_role('button', name='Download with DataLad').click()
-    command = page.locator('.modal-body code, .modal-body').first
+    command = page.locator('.modal-body #clone_code')
     command.wait_for()
-    text = command.inner_text()
-    assert f"datalad clone '{study.visit('V01')['url']}'" in text
+    # as it is pasted, the same as the one that people copy from the table
+    shown = shlex.split(command.inner_text())
+    assert shown == shlex.split(study.tab('access')['clone'])
+    assert shown[-1] == 'V01'
 
 
 def test_no_page_offers_to_send_an_address_elsewhere(study, visitor):
@@ -216,6 +226,20 @@ def test_hostile_values_are_text(deposit, catalog, visitor, visit_id):
     # a long value does not push the page apart
     assert page.evaluate('document.documentElement.scrollWidth') <= 1400
     visitor.picture(f'hostile-{visit_id}')
+
+
+def test_a_long_value_leaves_the_names_of_attributes_whole(deposit, catalog, visitor):
+    deposit('V01', ({'SeriesNumber': 1, 'SeriesDescription': 'W' * 3000},))
+    catalog.update('V01')
+    page = visitor.open(page_of(catalog, 'V01'))
+    page.get_by_role('tab', name='DICOM').click()
+    rows = page.locator('.tab-pane.active tr')
+    heights = [
+        rows.filter(has_text=name).locator('strong').bounding_box()['height']
+        for name in ('SeriesDescription', 'SeriesNumber')
+    ]
+    # in one line each
+    assert heights[0] == heights[1]
 
 
 def test_a_series_that_is_named_like_a_keyword_of_the_page_is_shown(

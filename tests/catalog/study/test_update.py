@@ -281,6 +281,20 @@ def test_what_is_lost_or_damaged_is_healed_by_adding_any_visit(
     catalog.assert_consistent()
 
 
+@pytest.mark.parametrize('text', ['{', '[]', '{"a": 1}'])
+def test_a_damaged_schema_is_told_and_can_be_removed(deposit, catalog, text):
+    deposit('V01')
+    catalog.update('V01')
+    before = catalog.files()
+    schema = catalog.location / 'schema'
+    (schema / 'jsonschema_dataset.json').write_text(text)
+    with pytest.raises(CatalogError, match=f'{schema} is damaged; remove it'):
+        catalog.update('V01')
+    shutil.rmtree(schema)
+    catalog.update('V01')
+    assert catalog.files() == before
+
+
 @pytest.mark.parametrize('damage', [lose, cut, empty])
 def test_a_damaged_record_of_a_visit_is_made_again(deposit, catalog, damage):
     deposit('V01')
