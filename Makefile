@@ -39,8 +39,9 @@ demo: $(VENV)/.stamp-all ## the whole workflow on a phantom, or on VISIT=DIR
 	@"$(bin)/python" -m demo.run $(if $(VISIT),--visit "$(VISIT)") \
 	  $(if $(VIEWER),--viewer "$(VIEWER)") $(if $(SERVE),--serve)
 
-test: $(VENV)/.stamp-tests ## all tests, with coverage
-	"$(bin)/python" -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+test: $(VENV)/.stamp-tests ## all tests, on all cores, with coverage
+	"$(bin)/python" -m pytest --numprocesses=auto --dist=worksteal --cov \
+	  --cov-report=term $(PYTEST_ARGS)
 
 lint: $(VENV)/.stamp-lint ## format, style and spelling
 	"$(bin)/ruff" format --check
