@@ -163,6 +163,8 @@ def test_the_configuration_is_ours(make_build, store):
     install_viewer(make_build(), store)
     config = (store / 'viewer/app-config.js').read_text()
     assert 'useCPURendering: true' in config
+    # nothing could draw them
+    assert 'isDynamicVolume = false' in config
     assert 'http://' not in config
     assert 'https://' not in config
 
