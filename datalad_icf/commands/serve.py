@@ -92,13 +92,13 @@ class IcfServe(ValidatedInterface):
         'port': Parameter(
             args=('--port',),
             metavar='NUMBER',
-            doc='port of the server; 0 takes any that is free [default: 8000]',
+            doc='port of the server; 0 takes any that is free',
         ),
         'bind': Parameter(
             args=('--bind',),
             metavar='ADDRESS',
             doc="""address of this machine at which to serve. One that other machines
-            reach, like 0.0.0.0, needs a password [default: 127.0.0.1]""",
+            reach, like 0.0.0.0, needs a password""",
         ),
         'credential': Parameter(
             args=('--credential',),

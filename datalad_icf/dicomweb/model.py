@@ -13,6 +13,8 @@ FLOAT_PIXEL_DATA = 0x7FE00008
 DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 # how the text of a problem starts when an image, or a part of it, is not there
 PIXELS_LOST = 'pixels are lost: '
+# the same where data elements are missing that the file has, or had
+ELEMENTS_LOST = 'data elements are lost: '
 
 
 class Span(NamedTuple):

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from struct import calcsize, pack, unpack
 from types import TracebackType
@@ -93,9 +94,10 @@ class PictureWorker:
 
     def _end(self) -> None:
         if self._process is not None:
-            with self._process as process:
+            process, self._process = self._process, None
+            # of a crash before it has read what it was asked for
+            with suppress(BrokenPipeError), process:
                 process.kill()
-            self._process = None
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -6,7 +6,14 @@ from struct import unpack_from
 
 from datalad_icf.dicomweb.encoding import EXPLICIT_LITTLE, Encoding, find_encoding
 from datalad_icf.dicomweb.inflate import inflate
-from datalad_icf.dicomweb.model import Element, Instance, Problem, Span
+from datalad_icf.dicomweb.model import (
+    ELEMENTS_LOST,
+    Element,
+    Instance,
+    Problem,
+    Span,
+    format_tag,
+)
 from datalad_icf.dicomweb.source import ByteSource
 from datalad_icf.dicomweb.vr import STORED_VRS, public_vrs
 from datalad_icf.dicomweb.walk import Walker
@@ -72,7 +79,8 @@ def read_instance(source: ByteSource) -> Instance:
         deflated = Span(position, source.size - position)
         inflated, complete = inflate(source, position)
         if not complete:
-            problems.append(Problem('', 'the deflated data set is damaged'))
+            text = f'{ELEMENTS_LOST}the deflated data set is damaged'
+            problems.append(Problem('', text))
         walker, position = Walker(inflated), 0
     encoding = find_encoding(inflated.read(position, 8), syntax)
     elements: list[Element] = []
@@ -120,8 +128,22 @@ def _walk(
         else:
             position = walker.read_elements(elements, position, end, encoding)
     except Malformed as e:
-        return e.offset, Problem('', f'is cut or damaged at byte {e.offset}: {e}')
+        text = f'{ELEMENTS_LOST}the file is cut or damaged at byte {e.offset}: {e}'
+        return e.offset, Problem(_find_tag(walker.source, e.offset, encoding), text)
     return position, None
+
+
+def _find_tag(source: ByteSource, position: int, encoding: Encoding) -> str:
+    """Tag of an element that cannot be read, if it is one of the dictionary
+
+    Others could be what stands in a value.
+    """
+    data = source.read(position, 4)
+    if len(data) < 4:
+        return ''
+    group, number = unpack_from('<HH' if encoding.little_endian else '>HH', data)
+    tag = group << 16 | number
+    return format_tag(tag) if tag in public_vrs() else ''
 
 
 def _find_transfer_syntax(file_meta: list[Element]) -> str:

@@ -145,7 +145,7 @@ def _stage(build: Path, staging: Path, digest: str) -> str:
     else:
         unpacked = staging / 'unpacked'
         unpack(build, unpacked)
-    root = find_root(unpacked)
+    root = find_root(unpacked, build)
     made = staging / VIEWER_DIR
     made.mkdir()
     for path in list_files(root):

@@ -123,13 +123,15 @@ def _digest_file(path: Path, digest: hashlib._Hash) -> None:
             digest.update(data)
 
 
-def find_root(directory: Path) -> Path:
+def find_root(directory: Path, build: Path | None = None) -> Path:
     """Find the directory of a build that has its page
 
     Parameters
     ----------
     directory
         What ``yarn build`` makes, the directory above, or an unpacked package.
+    build
+        What it was unpacked from, for the message; default: nothing.
 
     Raises
     ------
@@ -141,8 +143,9 @@ def find_root(directory: Path) -> Path:
         if (root / 'index.html').is_file() and (root / CONFIG_NAME).is_file():
             return root
     msg = (
-        f'{directory} is no build of the OHIF viewer: neither it nor its '
-        f'subdirectory dist has the files index.html and {CONFIG_NAME}'
+        f'{build or directory} is no build of the OHIF viewer, as '
+        "'npm pack @ohif/app' makes it: neither it nor its subdirectory dist has the "
+        f'files index.html and {CONFIG_NAME}'
     )
     raise ViewerError(msg)
 

@@ -32,7 +32,21 @@
   window.config = {
     name: 'datalad-icf',
     routerBasename: home.pathname,
-    extensions: [],
+    extensions: [
+      {
+        // Volumes need WebGL. OHIF takes several images of each position, as those of
+        // functional and diffusion series, for volumes, and would show nothing.
+        id: 'datalad-icf.images',
+        preRegistration({ servicesManager }) {
+          const sets = servicesManager.services.displaySetService;
+          sets.subscribe(sets.EVENTS.DISPLAY_SETS_ADDED, ({ displaySetsAdded }) => {
+            for (const set of displaySetsAdded) {
+              set.isDynamicVolume = false;
+            }
+          });
+        },
+      },
+    ],
     modes: [],
     customizationService: {},
     // the overview of the study is the list

@@ -13,7 +13,7 @@ from datalad_icf.dicomweb.documents import Documents
 from datalad_icf.dicomweb.files import FileSink
 from datalad_icf.dicomweb.info import Origin
 from datalad_icf.dicomweb.members import VisitMembers, open_members
-from datalad_icf.dicomweb.model import PIXELS_LOST, format_tag
+from datalad_icf.dicomweb.model import ELEMENTS_LOST, PIXELS_LOST, format_tag
 from datalad_icf.dicomweb.picture_worker import PictureWorker
 from datalad_icf.dicomweb.pictures import pick_middle
 from datalad_icf.dicomweb.search import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
@@ -302,7 +302,7 @@ class _Work:
         self._state.instances += 1
         self._state.frames += len(converted.frames.frames)
         for tag, text in converted.problems:
-            is_lost = text.startswith(PIXELS_LOST)
+            is_lost = text.startswith((PIXELS_LOST, ELEMENTS_LOST))
             self._note(converted.origin.name, tag, text, failed=is_lost)
 
     def _note(self, name: str, tag: str, text: str, *, failed: bool = False) -> None:

@@ -82,6 +82,9 @@ def read_login(path: Path) -> Login:
         raise PreconditionError(msg)
     line = text.removesuffix('\n').removesuffix('\r')
     user, colon, password = line.partition(':')
-    if not colon:
+    if not colon or '\n' in line:
         raise PreconditionError(f'{path} has to be one line, USER:PASSWORD')
-    return Login(user, password)
+    try:
+        return Login(user, password)
+    except PreconditionError as e:
+        raise PreconditionError(f'{path}: {e}') from e

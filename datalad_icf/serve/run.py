@@ -174,7 +174,7 @@ def open_server(
         if not is_local and not login and not allow_anyone:
             msg = (
                 f'other machines reach {host}, and would read the store without a '
-                'password: give one'
+                'password: give one with --credential or --password-file'
             )
             raise PreconditionError(msg)
         hosts = (*_LOOPBACK_NAMES, host) if is_local and not login else None

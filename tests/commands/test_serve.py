@@ -155,6 +155,7 @@ def test_other_machines_need_a_password(serve):
     (record,) = serve(bind='0.0.0.0')
     assert record['status'] == 'impossible'
     assert 'without a password' in record['message']
+    assert '--credential' in record['message']
 
 
 def test_it_can_be_told_to_let_anyone_in_and_warns(start):

@@ -65,9 +65,13 @@ def test_an_error_is_told_and_the_next_picture_is_made(worker, file, tmp_path):
     assert worker.make(*file)
 
 
-def test_a_crash_is_told_and_the_next_picture_is_made(worker, file):
+@pytest.mark.parametrize('is_gone', [False, True])
+def test_a_crash_is_told_and_the_next_picture_is_made(worker, file, is_gone):
     worker.make(*file)
     os.kill(worker.pid, signal.SIGSEGV)
+    # it is gone when it is asked, or not yet
+    if is_gone:
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(PictureError, match='has crashed'):
         worker.make(*file)
     assert worker.make(*file)

@@ -7,7 +7,9 @@ import pytest
 
 from datalad_icf.dicomweb.model import PIXEL_DATA, Problem, Span
 from tests.dicomweb.dicom_bytes import (
+    BIG_ENDIAN,
     DEFLATED,
+    EXPLICIT,
     IMPLICIT,
     JPEG,
     NAME,
@@ -39,6 +41,17 @@ def test_of_a_file_that_is_cut_anywhere_all_that_is_whole_is_read():
         assert len(instance.elements) == whole
         assert bool(instance.problems) == (cut not in ends)
         assert instance.trailing == Span(ends[whole], cut - ends[whole])
+
+
+@pytest.mark.parametrize('syntax', [IMPLICIT, EXPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize(('tag', 'told'), [(0x00104000, '00104000'), (0x41424344, '')])
+def test_an_element_that_is_cut_is_named_if_it_is_a_known_one(syntax, tag, told):
+    vr, little = ('' if syntax == IMPLICIT else 'LT'), syntax != BIG_ENDIAN
+    first = element(0x00080060, vr and 'CS', b'MR', little=little)
+    image = part10(first + element(tag, vr, b'a comment', little=little), syntax)
+    (problem,) = read(image[:-3]).problems
+    assert problem.tag == told
+    assert problem.text.startswith('data elements are lost: ')
 
 
 def test_an_element_that_is_cut_does_not_hinder_what_others_mean():
@@ -158,4 +171,5 @@ def test_of_a_damaged_deflated_data_set_the_first_elements_are_read(rest):
     deflated = compressor.compress(NAME) + compressor.flush(zlib.Z_FULL_FLUSH)
     instance = read(part10(deflated + rest, DEFLATED))
     assert value(instance, 0x00100010) == b'Doe^Jane'
-    assert [p.text for p in instance.problems] == ['the deflated data set is damaged']
+    (problem,) = instance.problems
+    assert problem.text == 'data elements are lost: the deflated data set is damaged'

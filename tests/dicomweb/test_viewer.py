@@ -163,6 +163,8 @@ def test_the_configuration_is_ours(make_build, store):
     install_viewer(make_build(), store)
     config = (store / 'viewer/app-config.js').read_text()
     assert 'useCPURendering: true' in config
+    # nothing could draw them
+    assert 'isDynamicVolume = false' in config
     assert 'http://' not in config
     assert 'https://' not in config
 
@@ -337,6 +339,16 @@ def test_what_is_no_build_is_refused(make_build, store, files, message):
     with pytest.raises(ViewerError, match=message):
         install_viewer(build, store)
     assert not (store / 'viewer').exists()
+
+
+def test_a_package_of_something_else_is_named_in_the_message(make_build, pack, store):
+    build = make_build()
+    (build / 'dist/app-config.js').unlink()
+    package = pack(build)
+    with pytest.raises(ViewerError, match='npm pack') as caught:
+        install_viewer(package, store)
+    assert str(caught.value).startswith(f'{package} ')
+    assert '.part' not in str(caught.value)
 
 
 def test_a_page_that_is_no_text_is_refused(make_build, store):

@@ -18,13 +18,14 @@ import pytest
 from pydicom import dcmread
 
 from datalad_icf.dicomweb.viewer import viewer_link
-from demo.phantom import T1W, build_instance, make_uid
+from demo.phantom import BOLD, T1W, build_instance, encode, make_uid
 from tests.integration.viewer_pages import (
     SERIES,
     SLICES,
     STUDY,
     VISIT,
     Viewer,
+    build_image,
     build_pixels,
     expect,
     find_build,
@@ -35,6 +36,11 @@ from tests.integration.viewer_pages import (
 from tests.integration.web_servers import RUNNERS
 
 OTHER = 'secret-study'
+
+
+def build_volume(index: int) -> np.ndarray:
+    """Pixels of a slice of two volumes, one after the other"""
+    return build_pixels(len(SERIES) + index // BOLD.slices, index % BOLD.slices)
 
 
 @pytest.fixture(scope='module')
@@ -57,6 +63,9 @@ def store(build, place, tmp_path_factory) -> Path:
     store.mkdir()
     export = tmp_path_factory.mktemp('export')
     write_images(export)
+    for index in range(2 * BOLD.slices):
+        image = build_image('volumes', 9, index, build_volume(index), BOLD)
+        (export / f'volumes {index}.dcm').write_bytes(encode(image))
     for study in (STUDY, OTHER):
         options = ('--id', study, VISIT, '-o', store)
         run_datalad('icf-archive', *options, export)
@@ -145,6 +154,21 @@ def test_a_link_shows_the_image(open_viewer, study_uid, server, name):
     assert differences[number, index] < 4
     frames = [u for u in viewer.requests if '/frames/' in u]
     assert f'{series}/instances/{image}/frames/1' in ' '.join(frames)
+    assert not viewer.errors
+
+
+def test_images_of_the_same_position_are_shown(open_viewer, study_uid):
+    """As in functional series, which OHIF takes for volumes that need WebGL"""
+    viewer = open_viewer('icf-serve')
+    index = BOLD.slices + 7
+    image = make_uid(f'viewer/volumes/{index}')
+    viewer.open(viewer_link(STUDY, study_uid, make_uid('viewer/volumes'), image))
+    seen = viewer.show(expect(build_volume(index)), least=0.99)
+    viewer.save_screenshot('volumes')
+    differences = [
+        np.abs(seen - expect(build_volume(i))).mean() for i in range(2 * BOLD.slices)
+    ]
+    assert np.argmin(differences) == index
     assert not viewer.errors
 
 

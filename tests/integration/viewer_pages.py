@@ -23,7 +23,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from demo.phantom import T1W, build_instance, encode, make_uid
+from demo.phantom import T1W, Series, build_instance, encode, make_uid
 from tests.chromium import start_chromium
 
 STUDY, VISIT = 'Stüdy 1&x', 'V01'
@@ -83,29 +83,37 @@ def build_pixels(series: int, index: int) -> np.ndarray:
     return pixels.astype('<i2')
 
 
+def build_image(
+    name: str, number: int, index: int, pixels: np.ndarray, kind: Series = T1W
+) -> Dataset:
+    """An image of the series with a name"""
+    uid = make_uid(f'viewer/{name}/{index}')
+    image = build_instance(
+        kind,
+        index,
+        rows=ROWS,
+        columns=COLUMNS,
+        SeriesInstanceUID=make_uid(f'viewer/{name}'),
+        SeriesNumber=number,
+        SeriesDescription=name,
+        SOPInstanceUID=uid,
+        PixelSpacing=[1, 1],
+        BitsStored=16,
+        HighBit=15,
+        PixelRepresentation=1,
+        WindowCenter=(LOW + HIGH) / 2,
+        WindowWidth=HIGH - LOW,
+    )
+    image.file_meta.MediaStorageSOPInstanceUID = uid
+    image.PixelData = pixels.tobytes()
+    return image
+
+
 def build_images() -> Iterator[tuple[str, int, Dataset]]:
     """Images of all series: name of the series, index, image"""
     for number, (name, syntax) in enumerate(SERIES.items()):
         for index in range(SLICES):
-            uid = make_uid(f'viewer/{name}/{index}')
-            image = build_instance(
-                T1W,
-                index,
-                rows=ROWS,
-                columns=COLUMNS,
-                SeriesInstanceUID=make_uid(f'viewer/{name}'),
-                SeriesNumber=number + 1,
-                SeriesDescription=name,
-                SOPInstanceUID=uid,
-                PixelSpacing=[1, 1],
-                BitsStored=16,
-                HighBit=15,
-                PixelRepresentation=1,
-                WindowCenter=(LOW + HIGH) / 2,
-                WindowWidth=HIGH - LOW,
-            )
-            image.file_meta.MediaStorageSOPInstanceUID = uid
-            image.PixelData = build_pixels(number, index).tobytes()
+            image = build_image(name, number + 1, index, build_pixels(number, index))
             if syntax:
                 image.compress(syntax, generate_instance_uid=False)
             yield name, index, image

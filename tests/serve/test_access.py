@@ -80,7 +80,8 @@ def test_a_login_is_read_from_a_file_of_its_owner(tmp_path):
         (b'reader', 'one line'),
         (b'reader:', 'empty'),
         (b':secret', 'empty'),
-        (b'reader:secret\nother:secret\n', 'control'),
+        (b'reader:secret\nother:secret\n', 'one line'),
+        (b'reader:\0secret', 'control'),
         (b'reader:\xff', 'no text'),
     ],
 )
@@ -91,6 +92,7 @@ def test_a_file_without_a_login_is_refused(tmp_path, content, problem):
     with pytest.raises(PreconditionError, match=problem) as caught:
         read_login(file)
     assert 'secret' not in str(caught.value)
+    assert str(file) in str(caught.value)
 
 
 def test_a_file_that_others_may_read_is_refused(tmp_path):

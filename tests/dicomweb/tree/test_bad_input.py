@@ -58,6 +58,20 @@ def test_a_file_that_is_cut_in_its_pixels_is_there_without_them(study):
     study.assert_consistent()
 
 
+def test_a_file_that_is_cut_before_its_pixels_is_there_and_is_no_success(study):
+    whole = make(1)
+    study.put(whole[: whole.index(b'\x28\0\x10\0') + 9], GOOD)
+    report = study.convert()
+    ((tag, text, failed),) = problems(report)
+    assert (tag, failed) == ('00280010', True)
+    assert 'the file is cut' in text
+    (metadata,) = study.read(f'{INSTANCE}/{SERIES}.1/metadata')
+    assert metadata['00100010']
+    assert '00280010' not in metadata
+    assert report.state.instances == 2
+    study.assert_consistent()
+
+
 @pytest.mark.parametrize('length', [133, 300, 400, 500, 700])
 def test_a_file_that_is_cut_before_its_uids_is_reported(study, length):
     study.put(make(1)[:length], GOOD)
@@ -93,7 +107,7 @@ def test_damaged_bytes_are_converted_or_reported(study):
         damaged.append((f'{n}.dcm', bytes(content)))
     study.put(*damaged, GOOD)
     report = study.convert()
-    lost = [p for p in report.failed if p['text'].startswith('pixels are lost')]
+    lost = [p for p in report.failed if ' are lost: ' in p['text']]
     failed = len(report.failed) - len(lost)
     same = sum('is the same file' in p['text'] for p in report.state.problems)
     found = report.state.instances + report.state.other_files + failed + same
