@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -42,8 +42,15 @@ class Usage:
     output: str = ''
 
 
-def run_process(command: Sequence[str], *, expected: Collection[int] = (0,)) -> Usage:
+def run_process(
+    command: Sequence[str],
+    *,
+    expected: Collection[int] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> Usage:
     """Run a command to its end, and measure it
+
+    What is in ``environment`` comes on top of that of this process.
 
     A child has the resident memory of this process until it runs the command,
     and that counts. So this process must stay smaller than all it measures:
@@ -62,6 +69,7 @@ def run_process(command: Sequence[str], *, expected: Collection[int] = (0,)) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
             )
         except OSError as e:
             msg = f'{command[0]} cannot be run: {e.strerror}'

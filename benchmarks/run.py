@@ -21,11 +21,11 @@ from time import perf_counter
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import archive, catalog, dataset, dicomweb, metadata, startup
+from benchmarks import archive, catalog, dataset, dicomweb, metadata, startup, xnat
 from benchmarks.measure import MB, BenchmarkError, Line, run_process
 from benchmarks.workspace import Shape, Workspace, has_md5sum
 
-NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'dicomweb', 'startup')
+NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'dicomweb', 'startup', 'xnat')
 _IMAGE_BYTES = 120_000
 
 
@@ -106,6 +106,8 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
         yield from startup.measure(workspace)
     if 'dicomweb' in args.only:
         yield from dicomweb.measure_speed(workspace)
+    if 'xnat' in args.only:
+        yield from xnat.measure(workspace, big)
     # shape by shape, so that not all need a place on the disk at once
     for order, shape, limit in ((1, small, 2.0), (2, big, 1.6)):
         if 'archive' in args.only:
@@ -129,7 +131,7 @@ def _describe_machine(root: Path) -> Iterator[str]:
     annex = run_process(['git-annex', 'version', '--raw']).output.strip()
     packages = ', '.join(
         f'{p} {version(p)}'
-        for p in ('datalad', 'datalad-next', 'datalad-catalog', 'pydicom')
+        for p in ('datalad', 'datalad-next', 'datalad-catalog', 'pydicom', 'xnat')
     )
     yield (
         f'{_count_cores()} cores, {platform.system()} {platform.machine()}, load '

@@ -78,7 +78,12 @@ class Workspace:
 
     def datalad(self, *args: str, is_idle: bool = False) -> Usage:
         """Run a DataLad command; an idle one has nothing to do, and says so"""
-        return run_process([find_datalad(), *args], expected=(1,) if is_idle else (0,))
+        command = self.datalad_command(*args)
+        return run_process(command, expected=(1,) if is_idle else (0,))
+
+    def datalad_command(self, *args: str) -> list[str]:
+        """A DataLad command, to be run in some other way"""
+        return [find_datalad(), *args]
 
     def command(self, name: str, visit: str, *args: str) -> Usage:
         """Run a command on a visit of the store"""

@@ -23,6 +23,7 @@ from demo.phantom import DEFAULT_SERIES, write_phantom
 from demo.sandbox import DemoError, Sandbox, temporary_sandbox
 from demo.server import StoreServer, serve_store
 from demo.site import Site, serve_all
+from demo.xnat import serve_xnat
 
 STUDY, VISIT = 'demo', 'visit1'
 VISIT_ARGUMENTS = ('--id', STUDY, VISIT, '-o', 'store')
@@ -109,6 +110,7 @@ def run_demo(
         _clone(sandbox, server, clone_url)
         image = _look_up(sandbox, images)
         _get(sandbox, server, image)
+    _push(sandbox)
     # at the same address, which is in the clone commands
     with serve_all(sandbox, urlsplit(server.url).port or 0, USER, password) as site:
         site.check(STUDY)
@@ -183,6 +185,19 @@ def _dicomweb(sandbox: Sandbox, viewer: Path | None) -> None:
         f'{record["instances"]} images for viewers and programs, with a picture of '
         'each series'
     )
+
+
+def _push(sandbox: Sandbox) -> None:
+    with serve_xnat(sandbox, STUDY) as url:
+        for again in (False, True):
+            push = ('datalad', 'icf-xnat-push', *VISIT_ARGUMENTS, '--url', url)
+            outcome = sandbox.run(*push)
+            records = outcome.records
+            images = sum(record['instances'] for record in records)
+            if any((record['status'] == 'notneeded') != again for record in records):
+                raise DemoError('images were sent to XNAT twice, or not at all')
+            what = 'are there, and were not sent again' if again else 'seen there'
+            outcome.tell(f'{images} images {what}')
 
 
 def _wait(site: Site, password: str) -> None:

@@ -58,12 +58,14 @@ class XnatAccess:
         if parts.scheme == 'http' and parts.hostname not in _LOOPBACK:
             lgr.warning('%s is not encrypted: others can read the password', self.url)
         manager = CredentialManager(datalad.cfg)
-        name, found = self._find(manager)
-        if not found:
-            login = self._read_netrc()
-            if login:
-                return self._try(login)
-            name, found = self._ask(manager)
+        _, found = self._find(manager)
+        if found:
+            # nothing is written: it may be there for this run alone
+            return self._try((found['user'], found['secret']))
+        known = self._read_netrc()
+        if known:
+            return self._try(known)
+        name, found = self._ask(manager)
         login = self._try((found['user'], found['secret']))
         try:
             manager.set(name, _lastused=True, **found)

@@ -145,7 +145,7 @@ class _Run:
                 )
                 try:
                     self._claim(session.label, source)
-                    with progress('Send', session.size, ' bytes') as advance:
+                    with progress('Send', session.total_size, ' bytes') as advance:
                         report = push_session(
                             client,
                             session,

@@ -131,7 +131,7 @@ class LocalSession:
     series: Series
 
     @property
-    def size(self) -> int:
+    def total_size(self) -> int:
         """Size of all images in bytes"""
         return sum(one.size for one in self.instances.values())
 
