@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -36,33 +36,24 @@ def measure_speed(workspace: Workspace) -> Iterator[Line]:
     workspace.tell(f'dicomweb: {what}')
     tree, copy = workspace.store / STUDY / 'dicomweb', workspace.root / 'copy'
     _convert(workspace, shape)
-    original = workspace.root / 'tree'
-    shutil.copytree(tree, original)
+    packed = workspace.root / 'packed'
+    _step('pack', tree, packed)
 
     def write() -> Usage:
         shutil.rmtree(copy, ignore_errors=True)
-        return _step('write', original, copy)
+        return _step('write', packed, copy)
 
-    plain, gzip, floor, start = run_in_turn(
+    plain, gzip, floor, start, floor_start = run_in_turn(
         workspace.repeat,
         lambda: _convert(workspace, shape),
         lambda: _convert(workspace, shape, '--gzip'),
         write,
         lambda: workspace.idle('icf-dicomweb'),
+        lambda: _step('idle'),
     )
     for order, unit in ((20, 'wall'), (20.1, 'cpu')):
-        own, least, idle = (
-            median(getattr(u, unit) for u in usages) for usages in (plain, floor, start)
-        )
-        ratios = [getattr(p, unit) / getattr(f, unit) for p, f in zip(plain, floor)]
-        yield Line(
-            order,
-            f'dicomweb, {what}: {unit.replace("cpu", "CPU")} / writing the same files',
-            own / least,
-            '',
-            WALL_LIMIT if unit == 'wall' else None,
-            f'{own:.2f} s, of which start-up {idle:.2f} s / {least:.2f} s; each round '
-            f'{spread(ratios, 2)}',
+        yield from _compare(
+            order, f'dicomweb, {what}', unit, (plain, start), (floor, floor_start)
         )
     own, other = (median(u.wall for u in usages) for usages in (gzip, plain))
     yield Line(
@@ -83,8 +74,43 @@ def measure_speed(workspace: Workspace) -> Iterator[Line]:
         None,
         f'guide: {RATE_GUIDE}; each round {spread(rates, 0)}',
     )
-    shutil.rmtree(original)
+    shutil.rmtree(copy)
+    for path in (packed, packed.with_name('packed.list')):
+        path.unlink()
     workspace.discard(shape)
+
+
+def _compare(
+    order: float,
+    what: str,
+    unit: str,
+    work: tuple[Sequence[Usage], Sequence[Usage]],
+    least: tuple[Sequence[Usage], Sequence[Usage]],
+) -> Iterator[Line]:
+    """Work and floor, each with its start-up: first with all of it, then without"""
+    own, own_start, floor, floor_start = (
+        [getattr(usage, unit) for usage in usages] for usages in (*work, *least)
+    )
+    seconds = [median(each) for each in (own, own_start, floor, floor_start)]
+    name = f'{what}: {unit.replace("cpu", "CPU")} / writing the same files'
+    yield Line(
+        order,
+        f'{name}, start-up included',
+        seconds[0] / seconds[2],
+        '',
+        WALL_LIMIT if unit == 'wall' else None,
+        f'{seconds[0]:.2f} s, of which start-up {seconds[1]:.2f} s / {seconds[2]:.2f} '
+        f's, of which start-up {seconds[3]:.2f} s; each round '
+        f'{spread([o / f for o, f in zip(own, floor)], 2)}',
+    )
+    yield Line(
+        order + 0.01,
+        '  the same without the start-up of both',
+        (seconds[0] - seconds[1]) / (seconds[2] - seconds[3]),
+        '',
+        None,
+        f'{seconds[0] - seconds[1]:.2f} s / {seconds[2] - seconds[3]:.2f} s',
+    )
 
 
 def measure_growth(workspace: Workspace, shape: Shape) -> Iterator[Line]:
@@ -136,8 +162,8 @@ def _remove_tree(workspace: Workspace) -> None:
 
 def _rate(workspace: Workspace, shape: Shape, _round: int) -> float:
     _remove_tree(workspace)
-    output = _step('convert', workspace.store, STUDY, shape.visit).output
-    return float(shape.count / json.loads(output)['wall'])
+    used = json.loads(_step('convert', workspace.store, STUDY, shape.visit).output)
+    return float(used['instances'] / used['wall'])
 
 
 def _step(name: str, *args: object) -> Usage:

@@ -2,6 +2,9 @@
 
 Usage: ``python -m benchmarks.run [--files N] [--big MB] [--many N] [--visits N]
 [--repeat N] [--only NAME ...] [--directory DIR]``
+
+With the environment variable ICF_EXAMPLE_VISIT, the directory of a visit, DICOMweb
+is measured with its images in place of synthetic ones.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     # git-annex is beside Python, if anywhere
     scripts = str(Path(sys.executable).parent)
     os.environ['PATH'] = os.pathsep.join((scripts, os.environ.get('PATH', '')))
+    # what is installed is compiled, and so is what is measured
+    os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
     start = perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix='icf-bench-', dir=args.directory) as d:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from codecs import lookup
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -20,6 +21,16 @@ DEFAULT_ENCODINGS: Encodings = ('iso8859',)
 
 _is_misspelt = re.compile(r'ISO.(?:2022.)?IR.[0-9]{1,3}').fullmatch
 _ESCAPE = b'\x1b'
+# The usual ones, as pydicom has them. It takes longer to import than to convert
+# hundreds of images, and of these nothing else is wanted of it.
+_USUAL: Mapping[str, Encodings] = {
+    '': DEFAULT_ENCODINGS,
+    'ISO_IR 6': DEFAULT_ENCODINGS,
+    'ISO_IR 100': ('latin_1',),
+    'ISO_IR 101': ('iso8859_2',),
+    'ISO_IR 192': ('UTF8',),
+    'GB18030': ('GB18030',),
+}
 
 
 @lru_cache(maxsize=1024)
@@ -42,10 +53,12 @@ def find_encodings(value: bytes) -> tuple[Encodings, bool]:
     >>> find_encodings(b'ISO_IR 192')
     (('UTF8',), True)
     """
+    stated = [name.strip(' \0') for name in value.decode('latin-1').split('\\')]
+    if len(stated) == 1 and (usual := _USUAL.get(stated[0])):
+        return usual, True
     # late, because it is slow to import, and not all need it
     from pydicom.charset import convert_encodings
 
-    stated = [name.strip(' \0') for name in value.decode('latin-1').split('\\')]
     names = [name if _is_sound(name) else '' for name in stated]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')

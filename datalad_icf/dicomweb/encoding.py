@@ -6,8 +6,9 @@ from collections.abc import Callable
 from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
+from datalad_icf.dicomweb.dictionary import public_vrs
 from datalad_icf.dicomweb.model import UNDEFINED_LENGTH
-from datalad_icf.dicomweb.vr import STORED_VRS, public_vrs
+from datalad_icf.dicomweb.vr import STORED_VRS
 
 _IMPLICIT = '1.2.840.10008.1.2'
 _BIG_ENDIAN = '1.2.840.10008.1.2.2'

@@ -49,6 +49,8 @@ _is_integer = re.compile(r'-?(?:0|[1-9][0-9]*)').fullmatch
 _is_decimal = re.compile(
     r'-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?'
 ).fullmatch
+# made once: `json.loads` makes another one each time that it is told how
+_decode = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
 
 
@@ -148,7 +150,7 @@ def write_value(
 
 def read_document(document: bytes) -> Any:
     """Parse JSON, with numbers as the text that stands there, for `encode_value`"""
-    return json.loads(document, parse_float=str, parse_int=str, parse_constant=str)
+    return _decode(document.decode('utf-8', 'surrogatepass'))
 
 
 def encode_value(

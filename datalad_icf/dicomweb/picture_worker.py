@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from struct import calcsize, pack, unpack
 from types import TracebackType
@@ -120,6 +121,14 @@ def _read(file: IO[bytes], size: int) -> bytes:
     return data
 
 
+def _prepare() -> None:
+    """Import what takes longest, before the first image is there"""
+    # what is missing, and why, is told with the first picture
+    with suppress(ImportError):
+        import_module('datalad_icf.dicomweb.pictures_decode')
+        import_module('datalad_icf.dicomweb.pictures_render')
+
+
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     for request in requests:
         path, offset, size = json.loads(request)
@@ -139,4 +148,5 @@ if __name__ == '__main__':
     answers = os.fdopen(os.dup(1), 'wb')
     # whatever decoders print is no answer
     os.dup2(2, 1)
+    _prepare()
     _serve(sys.stdin.buffer, answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import unpack_from
 
+from datalad_icf.dicomweb.dictionary import public_vrs
 from datalad_icf.dicomweb.encoding import EXPLICIT_LITTLE, Encoding, find_encoding
 from datalad_icf.dicomweb.inflate import inflate
 from datalad_icf.dicomweb.model import (
@@ -15,7 +16,7 @@ from datalad_icf.dicomweb.model import (
     format_tag,
 )
 from datalad_icf.dicomweb.source import ByteSource
-from datalad_icf.dicomweb.vr import STORED_VRS, public_vrs
+from datalad_icf.dicomweb.vr import STORED_VRS
 from datalad_icf.dicomweb.walk import Walker
 from datalad_icf.dicomweb.window import BUFFER, Malformed
 from datalad_icf.errors import DicomError

@@ -6,6 +6,8 @@ import os
 from typing import Protocol
 
 _COPY = 1 << 20
+# what is kept of a file: its header, most often
+_HEAD = 32 * 1024
 
 
 class ByteSource(Protocol):
@@ -68,11 +70,14 @@ class FileSource:
     def __init__(self, fd: int, offset: int, size: int) -> None:
         self._fd = fd
         self._offset = offset
+        self._head = b''
         self.size = size
 
     def read(self, offset: int, length: int) -> bytes:
         """Read bytes, fewer than wanted only at the end"""
         length = max(0, min(length, self.size - offset))
+        if offset + length <= len(self._head) or not length:
+            return self._head[offset : offset + length]
         data = os.pread(self._fd, length, self._offset + offset)
         while len(data) < length:
             # a signal, or more than the 2 GB of a single call
@@ -82,6 +87,9 @@ class FileSource:
             if not more:
                 break
             data += more
+        if not offset and length <= _HEAD:
+            # it is taken apart, compared with what was found, and compared again
+            self._head = data
         return data
 
     def copy(self, offset: int, length: int, fd: int) -> None:

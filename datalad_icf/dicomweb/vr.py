@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from struct import unpack_from
 
+from datalad_icf.dicomweb.dictionary import find_private, find_repeated, public_vrs
 from datalad_icf.dicomweb.model import PIXEL_DATA, UNDEFINED_LENGTH, Element
 
 # explicit VRs (PS3.5, 7.1.2): those with a 2-byte, and with a 4-byte length
@@ -26,15 +27,6 @@ AMBIGUOUS_VRS = frozenset(('US or SS', 'US or OW', 'OB or OW', 'US or SS or OW')
 _PIXEL_REPRESENTATION = 0x00280103
 _LUT_DESCRIPTOR = 0x00283002
 _LUT_DATA = 0x00283006
-
-
-@lru_cache
-def public_vrs() -> Mapping[int, str]:
-    """VRs that the data dictionary has of public attributes of data sets, by tag"""
-    # late, here and below: pydicom is slow to import, and not all need it
-    from pydicom._dicom_dict import DicomDictionary
-
-    return {tag: entry[0] for tag, entry in DicomDictionary.items() if tag < 0xFFFE0000}
 
 
 @lru_cache(maxsize=1 << 14)
@@ -60,19 +52,17 @@ def find_vr(tag: int, creator: str = '') -> str:
     >>> find_vr(0x00191015, 'SIEMENS MR HEADER')
     'FD'
     """
-    from pydicom.datadict import dictionary_VR, private_dictionary_VR
-
     number = tag & 0xFFFF
-    try:
-        if not tag >> 16 & 1:
-            vr = 'UL' if not number else public_vrs().get(tag) or dictionary_VR(tag)
-        elif 0x10 <= number <= 0xFF:
-            vr = 'LO'
-        elif creator and number > 0xFF:
-            vr = private_dictionary_VR(tag, creator)
-        else:
-            vr = 'UL' if not number else 'UN'
-    except KeyError:
+    vr: str | None = 'UN'
+    if not number:
+        vr = 'UL'
+    elif not tag >> 16 & 1:
+        vr = public_vrs().get(tag) or find_repeated(tag)
+    elif 0x10 <= number <= 0xFF:
+        vr = 'LO'
+    elif creator and number > 0xFF:
+        vr = find_private(tag, creator)
+    if vr is None:
         return 'UN'
     return vr if vr in AMBIGUOUS_VRS or vr.encode() in STORED_VRS else 'UN'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from datalad_icf.dicomweb.dictionary import public_vrs
 from datalad_icf.dicomweb.encoding import (
     EXPLICIT_BIG,
     IMPLICIT_LITTLE,
@@ -29,7 +30,6 @@ from datalad_icf.dicomweb.vr import (
     find_pixel_representation,
     find_vr,
     is_guess,
-    public_vrs,
     resolve_vr,
 )
 from datalad_icf.dicomweb.window import (
