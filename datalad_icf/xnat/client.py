@@ -140,7 +140,8 @@ class XnatClient:
             except requests.RequestException as e:
                 problem = e
             if answer is not None:
-                if answer.ok or answer.status_code in allow:
+                # redirects are `ok` for requests
+                if answer.status_code < 300 or answer.status_code in allow:
                     return answer
                 if answer.status_code == 401 and not logged_in_again:
                     # the session has expired, which is no fault of the password
@@ -305,7 +306,11 @@ def _find_server(url: str) -> str:
             break
         at = urljoin(at, answer.headers['Location'])
         found = urlsplit(at)
-        if found.hostname != wanted.hostname or found.scheme not in ('http', 'https'):
+        # nor from https to http, where others could read the password
+        if found.hostname != wanted.hostname or found.scheme not in (
+            'https',
+            wanted.scheme,
+        ):
             msg = (
                 f'{url} leads to {found.scheme}://{found.netloc}. Nothing was sent '
                 'there; give that address if it is the right one'
