@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datalad_icf.errors import XnatConflictError, XnatError
+from datalad_icf.errors import XnatAccessError, XnatConflictError, XnatError
 from datalad_icf.xnat.archiving import archive_row, wait_for_row
 from datalad_icf.xnat.client import XnatClient
 from datalad_icf.xnat.demographics import build_demographics, put_demographics
@@ -138,8 +138,8 @@ class _Push:
         for _ in range(_ROUNDS):
             if not uids - staged and row:
                 return row
-            row = self._upload(uids - staged)
             self.report.changed = True
+            row = self._upload(uids - staged)
             if wait_for_row(self.client, row) is None:
                 return None
             staged = self._read_staged(row)
@@ -235,7 +235,8 @@ def push_session(
     Raises
     ------
     XnatAccessError
-        If there is no such project, or the user may not send there.
+        If there is no such project, or the user may not send there. Nothing was
+        changed then.
     XnatConflictError
         If XNAT has something else there.
     XnatError
@@ -253,8 +254,19 @@ def push_session(
         target,
         wanted,
     )
+    try:
+        return _run(push, dry_run=dry_run)
+    except XnatAccessError as e:
+        if not push.report.changed:
+            raise
+        # that would say that nothing was done
+        raise XnatError(str(e), e.status_code) from e
+
+
+def _run(push: _Push, *, dry_run: bool) -> PushReport:
     push.look()
-    report = push.report
+    client, target, wanted = push.client, push.target, push.wanted
+    options, report = push.options, push.report
     report.before = len(wanted & push.present)
     to_send = wanted if options.existing == 'replace' else push.missing
     if to_send and push.present and options.existing == 'skip':

@@ -138,7 +138,11 @@ def make_subject(client: XnatClient, target: Target) -> str:
     ------
     XnatAccessError
         If the user may not create anything in the project.
+    XnatConflictError
+        If there is a subject whose label differs in capitals only.
     """
+    if client.item(target.subject_path) is None:
+        _check_capitals(client, target)
     try:
         answer = client.call('PUT', target.subject_path)
     except XnatAccessError as e:
@@ -148,6 +152,22 @@ def make_subject(client: XnatClient, target: Target) -> str:
         )
         raise XnatAccessError(msg, e.status_code) from e
     return answer.text.strip().rpartition('/')[2]
+
+
+def _check_capitals(client: XnatClient, target: Target) -> None:
+    """XNAT archives into the first subject that fits without regard to capitals
+
+    (XnatSubjectdata.GetSubjectByProjectIdentifierCaseInsensitive, XNAT-2865)
+    """
+    for row in client.rows(f'{target.project_path}/subjects', columns='ID,label'):
+        label = row.get('label', '')
+        if label.lower() == target.subject.lower() and label != target.subject:
+            msg = (
+                f'project {target.project!r} has a subject {label!r}, which XNAT takes '
+                f'for {target.subject!r}; nothing was sent. Give the right one with '
+                '--subject'
+            )
+            raise XnatConflictError(msg)
 
 
 def list_rows(client: XnatClient, project: str) -> list[PrearchiveRow]:
