@@ -183,6 +183,7 @@ class _Run:
     ) -> Outcome:
         images = count(report.total, 'image')
         where = f'{self.options.project}/{session.subject}/{session.label}'
+        warnings = [*warnings, *report.warnings]
         is_new = bool(report.sent) if self.dry_run else report.changed
         message = f'{images} in {where}'
         if self.dry_run and is_new:

@@ -141,9 +141,9 @@ def make_subject(client: XnatClient, target: Target) -> str:
     XnatConflictError
         If there is a subject whose label differs in capitals only.
     """
-    if client.item(target.subject_path) is None:
-        _check_capitals(client, target)
     try:
+        if client.item(target.subject_path) is None:
+            _check_capitals(client, target)
         answer = client.call('PUT', target.subject_path)
     except XnatAccessError as e:
         msg = (

@@ -23,7 +23,7 @@ from datalad_icf.xnat import (
     push_session,
 )
 from tests.xnat.access import XnatAccess
-from tests.xnat.server.uploads import Files, make_study, write_files
+from tests.xnat.server.uploads import Files, make_study, sop_uids, write_files
 
 
 @dataclass
@@ -108,3 +108,29 @@ def directory(tmp_path) -> Callable[[Files], DirectorySource]:
         return DirectorySource(path, *name.split('/'))
 
     return write
+
+
+@pytest.fixture
+def visit(put_visit, study) -> VisitPaths:
+    """A visit in the store, with the images of `study`"""
+    return put_visit(files=study)
+
+
+@pytest.fixture
+def ends_well(push_fake, fake, visit, study) -> Callable[[], None]:
+    """Checks what is there after a second and a third push"""
+
+    def check() -> None:
+        assert fake.server.faults.pending == 0
+        push_fake(visit)
+        (experiment,) = fake.server.state.experiments.values()
+        images = [uid for scan in experiment.scans.values() for uid in scan.instances]
+        assert sorted(images) == sorted(sop_uids(study))
+        assert fake.server.state.rows == []
+        assert len(fake.server.state.subjects) == 1
+        fake.server.forget()
+        third = push_fake.one(visit)
+        assert (third.changed, third.size) == (False, 0)
+        assert fake.server.count(method='PUT') == fake.server.count(method='POST') == 0
+
+    return check

@@ -19,12 +19,6 @@ from tests.xnat.server.uploads import as_zip, make_study, sop_uids
 SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7'
 
 
-@pytest.fixture
-def visit(put_visit, study):
-    """A visit in the store, with the images of `study`"""
-    return put_visit(files=study)
-
-
 def uploads(fake):
     return fake.server.seen('/services/import')
 
