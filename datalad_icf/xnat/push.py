@@ -121,10 +121,8 @@ class _Push:
         if found is None:
             self.present = frozenset()
             return
-        subject = self.client.item(self.target.subject_path) or {}
-        subject_id = str(subject.get('data_fields', {}).get('ID', ''))
         uid = self.session.study_instance_uid
-        check_same(found, self.target, uid, subject_id)
+        check_same(self.client, found, self.target, uid)
         self.present = read_sop_uids(self.client, self.target.session_path)
         self.report.path = self.target.session_path
 

@@ -249,18 +249,19 @@ def _read_catalogue(client: XnatClient, path: str) -> Iterator[str]:
         raise XnatError(msg) from None
 
 
-def check_same(found: RemoteSession, target: Target, study: str, subject: str) -> None:
+def check_same(client: XnatClient, found: RemoteSession, target: Target, study: str) -> None:
     """Make sure that a session of that name is the one to be sent
 
     Parameters
     ----------
+    client
+        The connection.
     found
         What is there.
     target
         Where it is.
-    study, subject
-        Study Instance UID to be sent, and the server's id of the subject, empty if
-        there is none yet.
+    study
+        Study Instance UID to be sent.
 
     Raises
     ------
@@ -270,13 +271,14 @@ def check_same(found: RemoteSession, target: Target, study: str, subject: str) -
     name = f'session {target.session!r} of project {target.project!r}'
     if found.has_scans and found.study_instance_uid not in ('', study):
         msg = (
-            f'{name} is another DICOM study; nothing was sent. Give another label with '
-            '--session'
+            f'{name} is another DICOM study, which is not touched. Give another label '
+            'to this one'
         )
         raise XnatConflictError(msg)
-    if found.subject_id != subject:
+    subject = client.item(target.subject_path) or {}
+    if found.subject_id != subject.get('data_fields', {}).get('ID', ''):
         msg = (
-            f'{name} is of another subject than {target.subject!r}; nothing was sent. '
-            'Give the right one with --subject, or another label with --session'
+            f'{name} is of another subject than {target.subject!r}, and is not '
+            'touched. Give another label to this session, or the right subject'
         )
         raise XnatConflictError(msg)
