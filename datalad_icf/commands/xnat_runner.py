@@ -61,7 +61,8 @@ def push_sources(
     try:
         # the first login, and whatever else is wrong for all, once and before the rest
         with access.connect() as client:
-            check_project(client, options.project)
+            for project in (options.project, *options.share_to):
+                check_project(client, project)
     except IcfError as e:
         yield failed(record, e)
         return

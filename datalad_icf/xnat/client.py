@@ -81,7 +81,8 @@ class XnatClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._log_out()
+        # a user who interrupts does not wait for the server
+        self._log_out(tell=kind is None or issubclass(kind, Exception))
 
     @cached_property
     def version(self) -> tuple[int, ...]:
@@ -236,9 +237,12 @@ class XnatClient:
         # it logs in again when it has to, and a thread cannot tell what goes wrong
         self._connection.keepalive = False
 
-    def _log_out(self) -> None:
+    def _log_out(self, *, tell: bool = True) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
+            return
+        if not tell:
+            connection._interface = None
             return
         # a session that is gone is what was wanted
         with suppress(requests.RequestException, xnat.exceptions.XNATError, OSError):

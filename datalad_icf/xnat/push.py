@@ -182,6 +182,8 @@ class _Push:
 
     def archive(self, row: PrearchiveRow, overwrite: str) -> None:
         """Get a row of the prearchive into the archive"""
+        # the last moment to be interrupted
+        self.progress(0)
         self.report.changed = True
         try:
             archive_row(self.client, row, self.target, overwrite=overwrite)
@@ -258,7 +260,7 @@ def push_session(
     dry_run
         Only look what would be sent; `PushReport.sent` says it.
     progress
-        Is told the number of bytes that were sent.
+        Is told the number of bytes that were sent, and may raise in order to stop.
 
     Raises
     ------
