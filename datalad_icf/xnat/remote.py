@@ -249,7 +249,9 @@ def _read_catalogue(client: XnatClient, path: str) -> Iterator[str]:
         raise XnatError(msg) from None
 
 
-def check_same(client: XnatClient, found: RemoteSession, target: Target, study: str) -> None:
+def check_same(
+    client: XnatClient, found: RemoteSession, target: Target, study: str
+) -> None:
     """Make sure that a session of that name is the one to be sent
 
     Parameters

@@ -101,7 +101,7 @@ def push(xnat, tmp_path) -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def xnat_env(fake) -> dict[str, str]:
+def xnat_env(fake, datalad_cfg) -> dict[str, str]:
     """Environment of processes: address of the server, user and password"""
     return {
         'DATALAD_ICF_XNAT__URL': fake.url,

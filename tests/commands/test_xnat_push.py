@@ -10,7 +10,7 @@ from datalad.support.exceptions import IncompleteResultsError
 from demo.phantom import LOCALIZER
 from tests.xnat.server.faults import ARCHIVE, IMPORT
 from tests.xnat.server.importer import import_archive
-from tests.xnat.server.uploads import as_zip, make_study, sop_uids, write_files
+from tests.xnat.server.uploads import as_zip, make_study, write_files
 
 
 @pytest.fixture
@@ -83,7 +83,11 @@ def test_the_project_is_the_study_unless_it_is_given(push, put_visit, fake):
         ({'subject': 'A b', 'session': 'c.d'}, 'A_b', 'c_d'),
         ({'session': 'toolkit'}, 'V01', 'V01_20240229T101500_MR'),
         ({'subject': '{PatientID}'}, 'PHANTOM-V01', 'S1_V01'),
-        ({'subject': '{study}-{visit}', 'session': '{subject}_x'}, 'S1-V01', 'S1-V01_x'),
+        (
+            {'subject': '{study}-{visit}', 'session': '{subject}_x'},
+            'S1-V01',
+            'S1-V01_x',
+        ),
     ],
 )
 def test_labels_are_templates(push, put_visit, labels, subject, session):

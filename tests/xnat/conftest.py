@@ -38,7 +38,7 @@ class Push:
         *,
         subject: str = '',
         session: str = '',
-        exclude: Exclusions = Exclusions(),
+        exclude: Exclusions | None = None,
         dry_run: bool = False,
         progress: Callable[[int], None] = lambda _count: None,
         **options: Any,
@@ -46,12 +46,10 @@ class Push:
         """The reports of all sessions"""
         if isinstance(source, VisitPaths):
             source = TarballSource(source)
-        naming = Naming(
-            subject or self.access.subject, session or self.access.session
-        )
+        naming = Naming(subject or self.access.subject, session or self.access.session)
         options = {'project': self.access.project, **options}
         with self.connect() as client, source.open() as contents:
-            plan = build_plan(contents, source.fields, naming, exclude)
+            plan = build_plan(contents, source.fields, naming, exclude or Exclusions())
             return [
                 push_session(
                     client,

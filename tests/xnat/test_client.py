@@ -151,9 +151,7 @@ def test_what_must_not_be_repeated_is_not(fake, client, fault):
     ('told', 'waited'),
     [('2', 2), ('86400', 60), ('0', 0.01), ('Fri, 31 Dec 1999 23:59:59 GMT', 0.01)],
 )
-def test_a_server_says_how_long_to_wait_within_reason(
-    fake, client, naps, told, waited
-):
+def test_a_server_says_how_long_to_wait_within_reason(fake, client, naps, told, waited):
     fake.server.faults.answer(429, path=PROJECTS, Retry_After=told)
     assert client.rows(PROJECTS)
     assert naps == [waited]
@@ -207,7 +205,7 @@ def test_a_host_that_sends_to_another_one_is_refused_without_asking_that(fake, o
     away = other.url.replace('127.0.0.1', 'localhost')
     fake.server.faults.answer(302, path='^/$', Location=f'{away}/')
     with (
-        pytest.raises(XnatConnectionError, match='leads to .*localhost.*Nothing was'),
+        pytest.raises(XnatConnectionError, match=r'leads to .*localhost.*Nothing was'),
         XnatClient(fake.url, fake.user, fake.password),
     ):
         pass
@@ -255,7 +253,7 @@ def test_a_login_that_is_sent_elsewhere_fails(fake, other):
 @pytest.mark.parametrize('status', [301, 302, 307, 308])
 def test_no_later_request_follows_to_another_address(fake, client, other, status):
     fake.server.faults.answer(status, path='import', Location=f'{other.url}/steal')
-    with pytest.raises(XnatConnectionError, match='sends POST .* to another address'):
+    with pytest.raises(XnatConnectionError, match=r'sends POST .* to another address'):
         client.call('POST', '/data/services/import', body=lambda: iter([b'image']))
     assert other.count() == 0
 
@@ -306,9 +304,24 @@ def test_the_reason_is_the_heading_of_a_page(content, reason):
 def test_a_certificate_that_nobody_knows_is_refused(tmp_path):
     pem = tmp_path / 'server.pem'
     subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2']
-        + ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
-        + ['-keyout', pem, '-out', tmp_path / 'cert.pem'],
+        [
+            'openssl',
+            'req',
+            '-x509',
+            '-newkey',
+            'rsa:2048',
+            '-nodes',
+            '-days',
+            '2',
+            '-subj',
+            '/CN=localhost',
+            '-addext',
+            'subjectAltName=DNS:localhost',
+            '-keyout',
+            pem,
+            '-out',
+            tmp_path / 'cert.pem',
+        ],
         check=True,
         capture_output=True,
     )

@@ -67,7 +67,14 @@ def test_ages_are_whole_years(value, years):
 
 @pytest.mark.parametrize(
     ('sex', 'gender'),
-    [('M', 'male'), ('F', 'female'), ('O', 'other'), (' f ', 'female'), ('', ''), ('x', '')],
+    [
+        ('M', 'male'),
+        ('F', 'female'),
+        ('O', 'other'),
+        (' f ', 'female'),
+        ('', ''),
+        ('x', ''),
+    ],
 )
 def test_gender_is_one_of_xnat(sex, gender):
     assert build_demographics(sex, '', '', anonymous=False).gender == gender
@@ -160,7 +167,9 @@ def test_what_is_there_is_completed_and_never_contradicted(
         assert subject.demographics == after
 
 
-@pytest.mark.parametrize('current', [{'dob': '1966-06-06'}, {'yob': '1966'}, {'age': '9'}])
+@pytest.mark.parametrize(
+    'current', [{'dob': '1966-06-06'}, {'yob': '1966'}, {'age': '9'}]
+)
 def test_force_leaves_one_of_date_year_and_age(client, subject, current):
     subject.demographics.update(current)
     put_demographics(client, ADA, Demographics(yob='1970'), force=True)

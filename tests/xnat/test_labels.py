@@ -47,8 +47,19 @@ def test_fractions_of_a_second_make_no_other_label(time):
 
 @pytest.mark.parametrize(
     'template',
-    ['', ' ', '{', '}', '{}', '{0}', '{Subject}', '{visit!r}', '{visit:>99}']
-    + ['{visit.__class__}', '{PatientName}'],
+    [
+        '',
+        ' ',
+        '{',
+        '}',
+        '{}',
+        '{0}',
+        '{Subject}',
+        '{visit!r}',
+        '{visit:>99}',
+        '{visit.__class__}',
+        '{PatientName}',
+    ],
 )
 def test_what_is_no_template_is_refused(template):
     with pytest.raises(LabelError):

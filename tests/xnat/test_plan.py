@@ -165,7 +165,15 @@ def test_exclusions_are_read_as_those_of_dicom_upload(tmp_path, content):
 
 @pytest.mark.parametrize(
     'content',
-    ['', '[]', '{}', '{"Exclude": "a"}', '{"Exclude": [""]}', '{"Exclude": [1]}', '\xff'],
+    [
+        '',
+        '[]',
+        '{}',
+        '{"Exclude": "a"}',
+        '{"Exclude": [""]}',
+        '{"Exclude": [1]}',
+        '\xff',
+    ],
 )
 def test_a_file_of_exclusions_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / 'Exclusions.json'
@@ -175,7 +183,7 @@ def test_a_file_of_exclusions_that_is_none_is_refused(tmp_path, content):
 
 
 def test_a_file_of_exclusions_must_be_there(tmp_path):
-    with pytest.raises(MissingInputError, match='cannot read .*no-such'):
+    with pytest.raises(MissingInputError, match=r'cannot read .*no-such'):
         read_exclusions(tmp_path / 'no-such.json')
 
 

@@ -292,7 +292,9 @@ def test_progress_comes_to_the_size_that_was_sent(push_fake, visit):
         ('full', {'gender': 'female', 'dob': '1966-06-06'}),
     ],
 )
-def test_demographics_are_set_as_far_as_wanted(push_fake, fake, put_visit, level, known):
+def test_demographics_are_set_as_far_as_wanted(
+    push_fake, fake, put_visit, level, known
+):
     paths = put_visit(PatientSex='F', PatientBirthDate='19660606', PatientAge='042Y')
     report = push_fake.one(paths, demographics=level)
     (subject,) = fake.server.state.subjects.values()
@@ -371,7 +373,7 @@ def test_an_image_that_the_source_cannot_give_is_an_error(push_fake, fake, visit
 
 def test_an_answer_that_makes_no_sense_is_an_error(push_fake, fake, visit):
     fake.server.faults.answer(200, path='/services/import')
-    with pytest.raises(XnatError, match='has made .* sessions'):
+    with pytest.raises(XnatError, match=r'has made .* sessions'):
         push_fake(visit)
 
 

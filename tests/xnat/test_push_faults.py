@@ -29,7 +29,9 @@ def imports(fake):
 
 def zip_size(paths):
     with TarballSource(paths).open() as contents:
-        entries = [ZipEntry('0000000.dcm', i.size, i.blocks) for i in contents.instances]
+        entries = [
+            ZipEntry('0000000.dcm', i.size, i.blocks) for i in contents.instances
+        ]
         return len(b''.join(iter_zip(entries, deflate=True)))
 
 
@@ -83,7 +85,7 @@ def test_images_that_land_in_another_project_are_an_error(
     push_fake, fake, visit, monkeypatch
 ):
     monkeypatch.setattr('tests.xnat.server.importer.choose_project', lambda *_: 'P2')
-    with pytest.raises(XnatError, match="not for project 'P1'.*session of 'P2'"):
+    with pytest.raises(XnatError, match=r"not for project 'P1'.*session of 'P2'"):
         push_fake(visit)
     assert fake.server.state.experiments == {}
 
@@ -143,8 +145,16 @@ def test_an_answer_that_is_cut_does_no_harm(
 
 @pytest.mark.parametrize(
     'path',
-    ['/data/projects/P1', '/subjects/Sub1$', '/prearchive/projects/P1$', 'Sub1_V01$']
-    + [CATALOGUE, '/scans$', '/scans/1/resources$', 'buildInfo'],
+    [
+        '/data/projects/P1',
+        '/subjects/Sub1$',
+        '/prearchive/projects/P1$',
+        'Sub1_V01$',
+        CATALOGUE,
+        '/scans$',
+        '/scans/1/resources$',
+        'buildInfo',
+    ],
 )
 @pytest.mark.parametrize('fault', ['cut', '503'])
 def test_any_request_may_fail_once(push_fake, fake, visit, path, fault, ends_well):

@@ -37,7 +37,7 @@ def test_an_archive_that_takes_hours_is_an_error(
     fake.server.site.archive_seconds, fake.server.site.archive_wait = 0.6, 0.05
     with monkeypatch.context() as patch:
         patch.setattr('datalad_icf.xnat.archiving.PATIENCE', 0.1)
-        with pytest.raises(XnatError, match='is busy .*ARCHIVING.* for hours'):
+        with pytest.raises(XnatError, match=r'is busy .*ARCHIVING.* for hours'):
             push_fake(visit)
     fake.server.site.archive_seconds = 0
     ends_well()
@@ -96,7 +96,7 @@ def test_images_that_the_server_always_loses_are_an_error(
 
     fake.server.faults.lost = Always([min(sop_uids(study))])
     for _ in range(2):
-        with pytest.raises(XnatError, match='1 of 4 images did not arrive .*archive'):
+        with pytest.raises(XnatError, match=r'1 of 4 images did not arrive .*archive'):
             push_fake(visit)
     fake.server.faults.clear()
     ends_well()
@@ -115,7 +115,7 @@ def test_images_that_the_server_cannot_read_are_an_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(importer, 'read_instance', read_some)
-        with pytest.raises(XnatError, match='1 of 4 images did not .*prearchive'):
+        with pytest.raises(XnatError, match=r'1 of 4 images did not .*prearchive'):
             push_fake(visit)
     assert fake.server.state.experiments == {}
     ends_well()

@@ -100,7 +100,7 @@ def test_an_image_that_was_cut_in_its_header_is_told(source, study, image, size,
 
 
 def test_a_header_may_be_longer_than_what_is_read_first(source, image):
-    long = image(**{'AdditionalPatientHistory': b'x' * 20000})
+    long = image(AdditionalPatientHistory=b'x' * 20000)
     with source({'long': long}).open() as contents:
         assert len(contents.instances) == 1
 
@@ -194,8 +194,9 @@ def test_a_damaged_image_in_a_zip_is_an_error_when_it_is_sent(tmp_path, image):
     path = tmp_path / '007.zip'
     path.write_bytes(packed)
     with ZipSource(path).open() as contents:
+        (one,) = contents.instances
         with pytest.raises(SourceError, match='damaged'):
-            list(contents.instances[0].blocks())
+            list(one.blocks())
 
 
 def test_an_encrypted_zip_is_refused(tmp_path, study):

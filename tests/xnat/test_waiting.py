@@ -53,7 +53,9 @@ def test_sessions_of_other_projects_are_not_found(client, wait):
     assert [one.session for one in find_waiting(client, 'P2')] == ['S2']
 
 
-def test_sessions_that_the_server_lists_too_many_are_left_out(client, wait, monkeypatch):
+def test_sessions_that_the_server_lists_too_many_are_left_out(
+    client, wait, monkeypatch
+):
     wait('S1')
     wait('S2', project='P2')
     monkeypatch.setattr(
@@ -118,7 +120,7 @@ def test_a_session_that_somebody_else_archives_meanwhile_is_told(client, wait, f
     wait()
     (found,) = find_waiting(client, 'P1')
     fake.server.state.rows.clear()
-    with pytest.raises(XnatError, match='is not in the prearchive .* any more'):
+    with pytest.raises(XnatError, match=r'is not in the prearchive .* any more'):
         archive_waiting(client, found, SAME)
 
 
