@@ -42,7 +42,7 @@ settings.register_profile(
 )
 settings.load_profile('icf')
 
-pytest_plugins = ('datalad_next.tests.fixtures',)
+pytest_plugins = ('datalad_next.tests.fixtures', 'tests.xnat.access')
 
 CHROMIUM_ARGS = [
     '--headless',

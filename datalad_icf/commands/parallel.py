@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from datalad_icf.progress import Advance, Progress
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
+
+# for tasks to notice that they are to stop
+_SECONDS_TO_STOP = 2.0
 
 
 class InterruptedTask(Exception):
@@ -33,8 +38,8 @@ def run_parallel(
     tasks
         The tasks.
     work
-        Does one, in a thread. It should not raise. When the iterator is closed, or the
-        user interrupts, its progress raises `InterruptedTask`.
+        Does one, in a thread. When the iterator is closed, or the user interrupts, its
+        progress raises `InterruptedTask`, and what does not end then is left alone.
     jobs
         How many to do at once.
     progress
@@ -43,34 +48,49 @@ def run_parallel(
     """
     # what is to be done in this thread
     calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+    results: list[Result] = []
     stopped = threading.Event()
-    with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+    todo = deque((task, _relay(progress(task), calls, stopped)) for task in tasks)
+    left = len(todo)
 
-        @stack.callback
-        def stop() -> None:
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+    def do_tasks() -> None:
+        while todo and not stopped.is_set():
+            # no lock: taking from a deque is one step
+            with suppress(IndexError):
+                task, relay = todo.popleft()
+                calls.put(_do(task, relay))
 
-        futures: set[Future[Result]] = set()
-        for task in tasks:
-            relay = _relay(progress(task), calls, stopped)
-            future = pool.submit(work, task, relay)
-            # wakes the loop below
-            future.add_done_callback(lambda _: calls.put(_nothing))
-            futures.add(future)
-        while futures:
+    def _do(task: Task, relay: Progress) -> Callable[[], object]:
+        try:
+            return partial(results.append, work(task, relay))
+        except BaseException as e:  # noqa: BLE001 for the caller, whatever it is
+            return partial(_raise, e)
+
+    # nobody waits for those that wait for a server
+    threads = [threading.Thread(target=do_tasks, daemon=True) for _ in range(jobs)]
+    try:
+        for thread in threads:
+            thread.start()
+        while left:
             calls.get()()
-            for future in [one for one in futures if one.done()]:
-                # what it had to tell was told before it was done
-                while not calls.empty():
-                    calls.get()()
-                futures.remove(future)
-                yield future.result()
+            # what a task had to tell was told before it was done
+            while results:
+                left -= 1
+                yield results.pop()
+    finally:
+        stopped.set()
+        end = time.monotonic() + _SECONDS_TO_STOP
+        for thread in threads:
+            if thread.ident:
+                thread.join(max(0, end - time.monotonic()))
+        # the end of what is shown
+        while not calls.empty():
+            with suppress(Exception):
+                calls.get()()
 
 
-def _nothing() -> None:
-    """Wake up"""
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _relay(

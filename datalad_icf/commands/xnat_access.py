@@ -88,7 +88,8 @@ class XnatAccess:
                 name, found = manager.obtain(
                     self.credential,
                     type_hint='user_password',
-                    query_props={'realm': realm},
+                    # one that is named keeps the realm that it has
+                    query_props=None if self.credential else {'realm': realm},
                     expected_props=['user', 'secret'],
                 )
             except ValueError:

@@ -61,7 +61,8 @@ def push_sources(
     try:
         # the first login, and whatever else is wrong for all, once and before the rest
         with access.connect() as client:
-            check_project(client, options.project)
+            for project in (options.project, *options.share_to):
+                check_project(client, project)
     except IcfError as e:
         yield failed(record, e)
         return
@@ -183,6 +184,7 @@ class _Run:
     ) -> Outcome:
         images = count(report.total, 'image')
         where = f'{self.options.project}/{session.subject}/{session.label}'
+        warnings = [*warnings, *report.warnings]
         is_new = bool(report.sent) if self.dry_run else report.changed
         message = f'{images} in {where}'
         if self.dry_run and is_new:

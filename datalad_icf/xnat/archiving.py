@@ -91,7 +91,9 @@ def archive_row(
                 f'{target.project!r}: {reason}. It is in the prearchive'
             )
             raise XnatConflictError(msg, problem.status_code)
-        if not isinstance(problem, XnatConnectionError):
+        # somebody else may be sending the same images into it
+        is_joined = found.status == 'RECEIVING'
+        if not (is_joined or isinstance(problem, XnatConnectionError)):
             break
         time.sleep(POLL_SECONDS)
     raise problem

@@ -81,7 +81,8 @@ class XnatClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._log_out()
+        # a user who interrupts does not wait for the server
+        self._log_out(tell=kind is None or issubclass(kind, Exception))
 
     @cached_property
     def version(self) -> tuple[int, ...]:
@@ -140,7 +141,8 @@ class XnatClient:
             except requests.RequestException as e:
                 problem = e
             if answer is not None:
-                if answer.ok or answer.status_code in allow:
+                # redirects are `ok` for requests
+                if answer.status_code < 300 or answer.status_code in allow:
                     return answer
                 if answer.status_code == 401 and not logged_in_again:
                     # the session has expired, which is no fault of the password
@@ -235,9 +237,12 @@ class XnatClient:
         # it logs in again when it has to, and a thread cannot tell what goes wrong
         self._connection.keepalive = False
 
-    def _log_out(self) -> None:
+    def _log_out(self, *, tell: bool = True) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
+            return
+        if not tell:
+            connection._interface = None
             return
         # a session that is gone is what was wanted
         with suppress(requests.RequestException, xnat.exceptions.XNATError, OSError):
@@ -305,7 +310,11 @@ def _find_server(url: str) -> str:
             break
         at = urljoin(at, answer.headers['Location'])
         found = urlsplit(at)
-        if found.hostname != wanted.hostname or found.scheme not in ('http', 'https'):
+        # nor from https to http, where others could read the password
+        if found.hostname != wanted.hostname or found.scheme not in (
+            'https',
+            wanted.scheme,
+        ):
             msg = (
                 f'{url} leads to {found.scheme}://{found.netloc}. Nothing was sent '
                 'there; give that address if it is the right one'

@@ -74,10 +74,12 @@ def find_sources(root: Path) -> list[Source]:
     files = [root / name for name in list_files(root, follow_symlinks=True)]
     zips = [file for file in files if file.suffix.lower() == '.zip']
     others = [file for file in files if file.suffix.lower() != '.zip']
-    if zips and others:
+    # hidden files are what file managers leave behind
+    visible = [file for file in others if not file.name.startswith('.')]
+    if zips and visible:
         msg = (
-            f'{root} has zip files, and others, such as {others[0]}; put one kind into '
-            'a directory of its own'
+            f'{root} has zip files, and others, such as {visible[0]}; put one kind '
+            'into a directory of its own'
         )
         raise SourceError(msg)
     if zips:
@@ -85,8 +87,7 @@ def find_sources(root: Path) -> list[Source]:
     sessions = {}
     for file in others:
         parts = file.relative_to(root).parts
-        if len(parts) < 3 and parts[-1].startswith('.'):
-            # what file managers leave behind
+        if len(parts) < 3 and file.name.startswith('.'):
             continue
         if len(parts) < 3:
             msg = (
@@ -95,6 +96,9 @@ def find_sources(root: Path) -> list[Source]:
             )
             raise SourceError(msg)
         sessions[parts[:2]] = root.joinpath(*parts[:2])
+    if not sessions:
+        msg = f'{root} has neither sessions nor zip files; there is nothing to send'
+        raise SourceError(msg)
     return [DirectorySource(path, *names) for names, path in sorted(sessions.items())]
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from datalad_icf.errors import XnatConflictError, XnatError
+from datalad_icf.errors import XnatAccessError, XnatConflictError, XnatError
 from datalad_icf.xnat.archiving import archive_row, wait_for_row
 from datalad_icf.xnat.client import XnatClient
 from datalad_icf.xnat.demographics import build_demographics, put_demographics
@@ -19,6 +19,7 @@ from datalad_icf.xnat.remote import (
     find_session,
     make_subject,
     read_sop_uids,
+    reload_row,
 )
 from datalad_icf.xnat.sharing import share
 from datalad_icf.xnat.source import Whole
@@ -120,10 +121,8 @@ class _Push:
         if found is None:
             self.present = frozenset()
             return
-        subject = self.client.item(self.target.subject_path) or {}
-        subject_id = str(subject.get('data_fields', {}).get('ID', ''))
         uid = self.session.study_instance_uid
-        check_same(found, self.target, uid, subject_id)
+        check_same(self.client, found, self.target, uid)
         self.present = read_sop_uids(self.client, self.target.session_path)
         self.report.path = self.target.session_path
 
@@ -133,23 +132,45 @@ class _Push:
 
     def stage(self, uids: frozenset[str]) -> PrearchiveRow | None:
         """Get images into the prearchive; None if they were archived meanwhile"""
-        row = self._find_staged()
-        staged = self._read_staged(row) if row else frozenset()
-        for _ in range(_ROUNDS):
-            if not uids - staged and row:
-                return row
-            row = self._upload(uids - staged)
+        # what is left of an earlier try, or is another process's
+        row = find_row(self.client, self.target, self.session.study_instance_uid)
+        missing = uids
+        for count in range(_ROUNDS + 1):
+            if row:
+                found = wait_for_row(self.client, row)
+                staged = self._read_staged(found) if found else None
+                if staged is None:
+                    return None
+                missing = uids - staged
+                if not missing:
+                    return row
+            if count == _ROUNDS:
+                break
             self.report.changed = True
-            if wait_for_row(self.client, row) is None:
-                return None
-            staged = self._read_staged(row)
-        if uids - staged:
-            raise self._incomplete(uids - staged, 'prearchive')
-        return row
+            try:
+                row = self._upload(missing)
+            except XnatError as e:
+                # of all images, it can read some
+                if count and e.status_code == 400:
+                    break
+                raise
+        raise self._incomplete(missing, 'prearchive')
 
-    def _read_staged(self, row: PrearchiveRow) -> frozenset[str]:
-        """See which images are in the prearchive, and that there are no others"""
-        staged = read_sop_uids(self.client, row.path)
+    def _read_staged(self, row: PrearchiveRow) -> frozenset[str] | None:
+        """See which images are in the prearchive, and that there are no others
+
+        None if they are there no more.
+        """
+        if row.status == 'RECEIVING':
+            # it has no scans yet, and is joined with what is sent
+            return frozenset()
+        try:
+            staged = read_sop_uids(self.client, row.path)
+        except XnatAccessError as e:
+            # after an upload that broke off, it may have none either
+            if e.status_code == 404:
+                return frozenset() if reload_row(self.client, row) else None
+            raise
         if staged - self.wanted:
             msg = (
                 f'session {self.target.session!r} is in the prearchive of project '
@@ -159,13 +180,22 @@ class _Push:
             raise XnatConflictError(msg)
         return staged
 
-    def _find_staged(self) -> PrearchiveRow | None:
-        """What is left of an earlier try, if it can be seen"""
-        uid = self.session.study_instance_uid
-        row = find_row(self.client, self.target, uid)
-        row = wait_for_row(self.client, row) if row else None
-        # one that is RECEIVING has no scans yet; it is joined with what is sent
-        return row if row and row.status != 'RECEIVING' else None
+    def archive(self, row: PrearchiveRow, overwrite: str) -> None:
+        """Get a row of the prearchive into the archive"""
+        # the last moment to be interrupted
+        self.progress(0)
+        self.report.changed = True
+        try:
+            archive_row(self.client, row, self.target, overwrite=overwrite)
+        except XnatConflictError:
+            self.look()
+            if self.missing or self.options.existing == 'replace':
+                raise
+            # another process was faster, and this is a second copy of all
+            self.client.call('DELETE', row.path, allow=[403, 404])
+            self.report.warnings.append(
+                f'session {self.target.session} was sent by somebody else, too'
+            )
 
     def _upload(self, uids: frozenset[str]) -> PrearchiveRow:
         uid = self.session.study_instance_uid
@@ -230,12 +260,13 @@ def push_session(
     dry_run
         Only look what would be sent; `PushReport.sent` says it.
     progress
-        Is told the number of bytes that were sent.
+        Is told the number of bytes that were sent, and may raise in order to stop.
 
     Raises
     ------
     XnatAccessError
-        If there is no such project, or the user may not send there.
+        If there is no such project, or the user may not send there. Nothing was
+        changed then.
     XnatConflictError
         If XNAT has something else there.
     XnatError
@@ -253,8 +284,19 @@ def push_session(
         target,
         wanted,
     )
+    try:
+        return _run(push, dry_run=dry_run)
+    except XnatAccessError as e:
+        if not push.report.changed:
+            raise
+        # that would say that nothing was done
+        raise XnatError(str(e), e.status_code) from e
+
+
+def _run(push: _Push, *, dry_run: bool) -> PushReport:
     push.look()
-    report = push.report
+    client, target, wanted = push.client, push.target, push.wanted
+    options, report = push.options, push.report
     report.before = len(wanted & push.present)
     to_send = wanted if options.existing == 'replace' else push.missing
     if to_send and push.present and options.existing == 'skip':
@@ -285,10 +327,7 @@ def _archive(push: _Push, to_send: frozenset[str]) -> None:
     for _ in range(_ROUNDS):
         row = push.stage(to_send)
         if row:
-            push.report.path = archive_row(
-                push.client, row, push.target, overwrite=overwrite
-            )
-            push.report.changed = True
+            push.archive(row, overwrite)
         push.look()
         to_send, overwrite = push.missing, ''
         if not to_send:

@@ -138,8 +138,12 @@ def make_subject(client: XnatClient, target: Target) -> str:
     ------
     XnatAccessError
         If the user may not create anything in the project.
+    XnatConflictError
+        If there is a subject whose label differs in capitals only.
     """
     try:
+        if client.item(target.subject_path) is None:
+            _check_capitals(client, target)
         answer = client.call('PUT', target.subject_path)
     except XnatAccessError as e:
         msg = (
@@ -148,6 +152,22 @@ def make_subject(client: XnatClient, target: Target) -> str:
         )
         raise XnatAccessError(msg, e.status_code) from e
     return answer.text.strip().rpartition('/')[2]
+
+
+def _check_capitals(client: XnatClient, target: Target) -> None:
+    """XNAT archives into the first subject that fits without regard to capitals
+
+    (XnatSubjectdata.GetSubjectByProjectIdentifierCaseInsensitive, XNAT-2865)
+    """
+    for row in client.rows(f'{target.project_path}/subjects', columns='ID,label'):
+        label = row.get('label', '')
+        if label.lower() == target.subject.lower() and label != target.subject:
+            msg = (
+                f'project {target.project!r} has a subject {label!r}, which XNAT takes '
+                f'for {target.subject!r}; nothing was sent. Give the right one with '
+                '--subject'
+            )
+            raise XnatConflictError(msg)
 
 
 def list_rows(client: XnatClient, project: str) -> list[PrearchiveRow]:
@@ -229,18 +249,21 @@ def _read_catalogue(client: XnatClient, path: str) -> Iterator[str]:
         raise XnatError(msg) from None
 
 
-def check_same(found: RemoteSession, target: Target, study: str, subject: str) -> None:
+def check_same(
+    client: XnatClient, found: RemoteSession, target: Target, study: str
+) -> None:
     """Make sure that a session of that name is the one to be sent
 
     Parameters
     ----------
+    client
+        The connection.
     found
         What is there.
     target
         Where it is.
-    study, subject
-        Study Instance UID to be sent, and the server's id of the subject, empty if
-        there is none yet.
+    study
+        Study Instance UID to be sent.
 
     Raises
     ------
@@ -250,13 +273,14 @@ def check_same(found: RemoteSession, target: Target, study: str, subject: str) -
     name = f'session {target.session!r} of project {target.project!r}'
     if found.has_scans and found.study_instance_uid not in ('', study):
         msg = (
-            f'{name} is another DICOM study; nothing was sent. Give another label with '
-            '--session'
+            f'{name} is another DICOM study, which is not touched. Give another label '
+            'to this one'
         )
         raise XnatConflictError(msg)
-    if found.subject_id != subject:
+    subject = client.item(target.subject_path) or {}
+    if found.subject_id != subject.get('data_fields', {}).get('ID', ''):
         msg = (
-            f'{name} is of another subject than {target.subject!r}; nothing was sent. '
-            'Give the right one with --subject, or another label with --session'
+            f'{name} is of another subject than {target.subject!r}, and is not '
+            'touched. Give another label to this session, or the right subject'
         )
         raise XnatConflictError(msg)

@@ -160,7 +160,10 @@ class Contents:
                 _SERIES_INSTANCE_UID,
             )
         }
-        if uids[_SOP_CLASS_UID] == _MEDIA_STORAGE_DIRECTORY or not any(uids.values()):
+        if uids[_SOP_CLASS_UID] == _MEDIA_STORAGE_DIRECTORY or (
+            # only its File Meta Information has it; a file that was cut is no DICOMDIR
+            not any(uids.values()) and _MEDIA_STORAGE_DIRECTORY.encode() in head
+        ):
             # a DICOMDIR, which is about files and is no image
             self.ignored += 1
             return

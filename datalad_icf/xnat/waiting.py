@@ -16,6 +16,8 @@ from datalad_icf.xnat.remote import (
     PrearchiveRow,
     Target,
     check_project,
+    check_same,
+    find_session,
     list_rows,
     read_sop_uids,
 )
@@ -88,12 +90,13 @@ def archive_waiting(
     LabelError
         If the label needs what its images do not say.
     XnatConflictError
-        If XNAT has a reason not to, which the message has.
+        If XNAT has a reason not to, which the message has; or if another study is to
+        be replaced.
     XnatError
-        If images are missing in the archive.
+        If it is not there any more, or images are missing in the archive.
     """
     if not dry_run:
-        row = wait_for_row(client, row) or row
+        row = _wait(client, row)
     if row.status == 'RECEIVING':
         msg = (
             f'session {row.session!r} is still being received, or is what is left of '
@@ -107,6 +110,11 @@ def archive_waiting(
     target = Target(row.project, row.subject, build_label(template, fields))
     if dry_run:
         return ArchivedReport(target, target.session_path, 0)
+    if existing == 'replace':
+        # XNAT would put it into another study, too
+        found = find_session(client, target)
+        if found:
+            check_same(client, found, target, row.study_instance_uid)
     staged = read_sop_uids(client, row.path)
     overwrite = 'delete' if existing == 'replace' else ''
     path = archive_row(client, row, target, overwrite=overwrite)
@@ -119,6 +127,17 @@ def archive_waiting(
         )
         raise XnatError(msg)
     return ArchivedReport(target, path, len(staged))
+
+
+def _wait(client: XnatClient, row: PrearchiveRow) -> PrearchiveRow:
+    found = wait_for_row(client, row)
+    if found is None:
+        msg = (
+            f'session {row.session!r} is not in the prearchive of {client.url} any '
+            'more: somebody else has archived, moved or deleted it'
+        )
+        raise XnatError(msg)
+    return found
 
 
 def _read_fields(

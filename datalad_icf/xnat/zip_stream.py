@@ -18,7 +18,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
 _MAX_IN_MEMORY = 8 << 20
 # Chunks of a request; what is smaller costs more than it saves.
 _CHUNK = 256 << 10
-_MAX_32 = 0xFFFFFFFF
+# What fields of 4 and of 2 bytes have where the value is in one of ZIP64 ...
+_ELSEWHERE, _ELSEWHERE_16 = 0xFFFFFFFF, 0xFFFF
+# ... which is from so many bytes, or so many files, on
+_LARGE, _MANY = _ELSEWHERE, _ELSEWHERE_16
 # of a DOS time: nothing that the files say
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -102,8 +105,9 @@ def _iter_pieces(
                     info.compress_type = ZIP_DEFLATED
                     info.compress_size = len(packed)
             content = (data,)
-        # the library sets bit 3, "sizes follow", only where it is asked to
-        header = info.FileHeader(zip64=entry.size > _MAX_32)
+        # the library sets bit 3, "sizes follow", only where it is asked to, and uses
+        # ZIP64 from 2 GB on
+        header = info.FileHeader()
         yield header
         yield from content
         position += len(header) + info.compress_size
@@ -115,8 +119,8 @@ def _iter_pieces(
 def _directory_entry(info: ZipInfo) -> bytes:
     """Central directory header (4.3.12), with ZIP64 fields (4.5.3) where needed"""
     values = [info.file_size, info.compress_size, info.header_offset]
-    large = [value for value in values if value > _MAX_32]
-    size, packed, offset = (min(value, _MAX_32) for value in values)
+    large = [value for value in values if value >= _LARGE]
+    size, packed, offset = map(_field, values)
     extra = (
         struct.pack(f'<HH{len(large)}Q', 1, 8 * len(large), *large) if large else b''
     )
@@ -128,15 +132,19 @@ def _directory_entry(info: ZipInfo) -> bytes:
     return struct.pack('<4s6H3I5H2I', b'PK\1\2', *head, *tail) + name + extra
 
 
+def _field(value: int) -> int:
+    return value if value < _LARGE else _ELSEWHERE
+
+
 def _end(count: int, size: int, offset: int) -> bytes:
     """End of the central directory, with that of ZIP64 where needed (4.3.14-16)"""
     end64 = b''
-    if count > 0xFFFE or offset + size > _MAX_32:
+    if count >= _MANY or offset + size >= _LARGE:
         record = (44, 45, 45, 0, 0, count, count, size, offset)
         end64 = struct.pack('<4sQ2H2I4Q', b'PK\6\6', *record)
         end64 += struct.pack('<4sIQI', b'PK\6\7', 0, offset + size, 1)
-    count = min(count, 0xFFFF)
-    values = (0, 0, count, count, min(size, _MAX_32), min(offset, _MAX_32), 0)
+    count = count if count < _MANY else _ELSEWHERE_16
+    values = (0, 0, count, count, _field(size), _field(offset), 0)
     return end64 + struct.pack('<4s4H2IH', b'PK\5\6', *values)
 
 

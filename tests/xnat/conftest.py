@@ -1,142 +1,134 @@
-"""An XNAT to test against: the one of `tests.xnat.server`, or a real one
-
-With ICF_TEST_XNAT_URL in the environment, and ICF_TEST_XNAT_USER,
-ICF_TEST_XNAT_PASSWORD and ICF_TEST_XNAT_PROJECT, what uses `xnat_server` talks to
-that server, in that project, and removes what it made. Tests that need faults, or
-a look into the server, use `fake_xnat`.
-"""
+"""Pushing without DataLad around it"""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from uuid import uuid4
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
-import requests
 
-from tests.xnat.server import XnatServer
-
-USER, PASSWORD, PROJECT, OTHER = 'tester', 'pass word: 1%', 'P1', 'P2'
+from datalad_icf.store import VisitPaths
+from datalad_icf.xnat import (
+    DirectorySource,
+    Exclusions,
+    Naming,
+    PushOptions,
+    PushReport,
+    Source,
+    TarballSource,
+    XnatClient,
+    build_plan,
+    push_session,
+)
+from tests.xnat.access import XnatAccess
+from tests.xnat.server.uploads import Files, make_study, sop_uids, write_files
 
 
 @dataclass
-class XnatAccess:
-    """How to reach a server, and names on it that nobody else uses"""
+class Push:
+    """Sends sources, each time over a connection of its own"""
 
-    url: str
-    user: str
-    password: str
-    project: str
-    subject: str
-    session: str
-    # None where the server is a real one
-    server: XnatServer | None = None
-    # of which to make sure that they are removed
-    sessions: list[str] = field(default_factory=list)
+    access: XnatAccess
 
-    def call(self, method: str, path: str, **kwargs) -> requests.Response:
-        """One plain request, with basic authentication"""
-        return requests.request(
-            method,
-            self.url + path,
-            auth=(self.user, self.password),
-            timeout=60,
-            **kwargs,
-        )
+    def __call__(
+        self,
+        source: Source | VisitPaths,
+        *,
+        subject: str = '',
+        session: str = '',
+        exclude: Exclusions | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int], None] = lambda _count: None,
+        **options: Any,
+    ) -> list[PushReport]:
+        """The reports of all sessions"""
+        if isinstance(source, VisitPaths):
+            source = TarballSource(source)
+        naming = Naming(subject or self.access.subject, session or self.access.session)
+        options = {'project': self.access.project, **options}
+        with self.connect() as client, source.open() as contents:
+            plan = build_plan(contents, source.fields, naming, exclude or Exclusions())
+            return [
+                push_session(
+                    client,
+                    one,
+                    PushOptions(**options),
+                    whole=contents.whole if plan.is_whole else None,
+                    dry_run=dry_run,
+                    progress=progress,
+                )
+                for one in plan.sessions
+            ]
 
-    def rows(self, path: str, **params: str) -> list[dict[str, str]]:
-        """A listing"""
-        answer = self.call('GET', path, params={'format': 'json', **params})
-        answer.raise_for_status()
-        return answer.json()['ResultSet']['Result']
+    def one(self, source: Source | VisitPaths, **options: Any) -> PushReport:
+        """The report of the only session"""
+        (report,) = self(source, **options)
+        return report
 
-    def upload(
-        self, content: bytes, content_type: str = 'application/zip', **params: str
-    ) -> requests.Response:
-        """Send to services/import; handler and target as they should be"""
-        query = {
-            'import-handler': 'DICOM-zip',
-            'project': self.project,
-            'subject': self.subject,
-            'session': self.session,
-            'inbody': 'true',
-            **params,
-        }
-        return self.call(
-            'POST',
-            '/data/services/import',
-            params={k: v for k, v in query.items() if v},
-            data=content,
-            headers={'Content-Type': content_type} if content_type else {},
-        )
-
-    def prearchive(self, session: str = '') -> list[dict[str, str]]:
-        """Rows of a session, this one if there is no other name"""
-        rows = self.rows(f'/data/prearchive/projects/{self.project}')
-        return [one for one in rows if one['name'] == (session or self.session)]
-
-    def sop_uids(self, session: str = '') -> set[str]:
-        """What the catalogues of the archive say; nothing without the session"""
-        base = f'/data/projects/{self.project}/experiments/{session or self.session}'
-        if self.call('GET', base, params={'format': 'json'}).status_code == 404:
-            return set()
-        found: set[str] = set()
-        for scan in self.rows(f'{base}/scans', columns='ID'):
-            where = f'{base}/scans/{scan["ID"]}/resources'
-            for resource in self.rows(where):
-                xml = self.call('GET', f'{where}/{resource["label"]}').text
-                found.update(re.findall(r'<cat:entry [^>]*\bUID="([^"]+)"', xml))
-        return found
-
-    def clean_up(self) -> None:
-        for session in [self.session, *self.sessions]:
-            for row in self.prearchive(session):
-                self.call('DELETE', f'/data{row["url"]}')
-        subject = f'/data/projects/{self.project}/subjects/{self.subject}'
-        self.call('DELETE', subject, params={'removeFiles': 'true'})
+    def connect(self) -> XnatClient:
+        return XnatClient(self.access.url, self.access.user, self.access.password)
 
 
 @pytest.fixture
-def fake_xnat() -> Iterator[XnatServer]:
-    """A server with a user, who owns P1 and P2
-
-    Nobody has rights in ``Closed``; the user only reads in ``ReadOnly``.
-    """
-    with XnatServer() as server:
-        server.add_user(USER, PASSWORD)
-        server.add_project(PROJECT, **{USER: 'owner'})
-        server.add_project(OTHER, **{USER: 'member'})
-        server.add_project('ReadOnly', **{USER: 'collaborator'})
-        server.add_project('Closed')
-        yield server
+def push(xnat_server) -> Push:
+    """Sends to a real server, where there is one"""
+    return Push(xnat_server)
 
 
 @pytest.fixture
-def fake(fake_xnat) -> XnatAccess:
-    """Access to `fake_xnat`, never to a real server"""
-    return XnatAccess(
-        fake_xnat.url, USER, PASSWORD, PROJECT, 'Sub1', 'Sub1_V01', fake_xnat
-    )
+def push_fake(fake) -> Push:
+    """Sends to the server of the tests"""
+    return Push(fake)
 
 
 @pytest.fixture
-def xnat_server(request) -> Iterator[XnatAccess]:
-    """Access to a real server where there is one, else to `fake_xnat`"""
-    url = os.environ.get('ICF_TEST_XNAT_URL')
-    if not url:
-        yield request.getfixturevalue('fake')
-        return
-    subject = f'icf{uuid4().hex[:8]}'
-    access = XnatAccess(
-        url.rstrip('/'),
-        os.environ['ICF_TEST_XNAT_USER'],
-        os.environ['ICF_TEST_XNAT_PASSWORD'],
-        os.environ['ICF_TEST_XNAT_PROJECT'],
-        subject,
-        f'{subject}_V01',
-    )
-    yield access
-    access.clean_up()
+def client(fake) -> Iterator[XnatClient]:
+    """A connection to the server of the tests"""
+    with XnatClient(fake.url, fake.user, fake.password) as client:
+        fake.server.forget()
+        yield client
+
+
+@pytest.fixture(scope='session')
+def study() -> Files:
+    """Two series with two images each"""
+    return make_study()
+
+
+@pytest.fixture
+def directory(tmp_path) -> Callable[[Files], DirectorySource]:
+    """Writes files into the directory of a session"""
+
+    def write(files: Files, name: str = 'A/1') -> DirectorySource:
+        path: Path = write_files(tmp_path / 'tree' / name, files)
+        return DirectorySource(path, *name.split('/'))
+
+    return write
+
+
+@pytest.fixture
+def visit(put_visit, study) -> VisitPaths:
+    """A visit in the store, with the images of `study`"""
+    return put_visit(files=study)
+
+
+@pytest.fixture
+def ends_well(push_fake, fake, visit, study) -> Callable[[], None]:
+    """Checks what is there after a second and a third push"""
+
+    def check() -> None:
+        assert fake.server.faults.pending == 0
+        push_fake(visit)
+        (experiment,) = fake.server.state.experiments.values()
+        images = [uid for scan in experiment.scans.values() for uid in scan.instances]
+        assert sorted(images) == sorted(sop_uids(study))
+        assert fake.server.state.rows == []
+        assert len(fake.server.state.subjects) == 1
+        fake.server.forget()
+        third = push_fake.one(visit)
+        assert (third.changed, third.size) == (False, 0)
+        assert fake.server.count(method='PUT') == fake.server.count(method='POST') == 0
+
+    return check

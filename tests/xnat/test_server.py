@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 
 import pytest
 import xnat
-from pydicom import dcmread
 
-from tests.xnat.server.uploads import as_tar, as_zip, make_study
+from tests.xnat.server.uploads import as_tar, as_zip, make_study, sop_uids
 
 
 @pytest.fixture
@@ -27,13 +25,6 @@ def connect(xnat_server):
     yield connect
     for connection in opened:
         connection.disconnect()
-
-
-def sop_uids(files) -> set[str]:
-    return {
-        dcmread(io.BytesIO(content), stop_before_pixels=True).SOPInstanceUID
-        for content in files.values()
-    }
 
 
 @pytest.fixture(scope='module')
@@ -288,3 +279,19 @@ def test_a_move_in_the_prearchive_is_only_queued(connect, xnat_server, study):
         ['QUEUED_DELETING'],
         [],
     )
+
+
+@pytest.mark.parametrize('place', ['archive', 'prearchive'])
+def test_attributes_of_a_scan_are_told_by_keyword(connect, xnat_server, place):
+    files = make_study(1, PatientSex='F', PatientBirthDate='', StudyDate='20240102')
+    dest = f'/{place}/projects/{xnat_server.project}'
+    where = xnat_server.upload(as_zip(files), dest=dest).text.strip()
+    source = where.removeprefix('/data').replace(f'/subjects/{xnat_server.subject}', '')
+    rows = connect(no_parse_model=True).services.dicom_dump(
+        f'{source}/scans/1', fields=['PatientSex', 'PatientBirthDate', 'StudyDate']
+    )
+    assert {row['tag1']: row['value'] for row in rows if row['value']} == {
+        '(0010,0040)': 'F',
+        '(0008,0020)': '20240102',
+    }
+    assert {row['tag2'] for row in rows} == {''}

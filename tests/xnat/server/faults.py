@@ -23,7 +23,8 @@ class _Fault:
     before_body: bool = False
     seconds: float = 0
     cut_after: int = -1
-    cut_answer: bool = False
+    # bytes of the answer that get through
+    cut_answer: int | None = None
 
     def fits(self, method: str, path: str) -> bool:
         return (
@@ -72,10 +73,13 @@ class Faults:
         self._add(_Fault(times, path, cut_after=after))
 
     def cut_answer(
-        self, path: str = IMPORT, *, method: str = '', times: int = 1
+        self, path: str = IMPORT, *, method: str = '', times: int = 1, after: int = 0
     ) -> None:
-        """Do the work, then close the connection without an answer"""
-        self._add(_Fault(times, path, method, cut_answer=True))
+        """Do the work, then close the connection without an answer
+
+        With ``after``, the head of the answer and so many bytes of its body arrive.
+        """
+        self._add(_Fault(times, path, method, cut_answer=after))
 
     def slow(
         self, seconds: float, *, path: str = '', method: str = '', times: int = 1

@@ -31,7 +31,8 @@ class Instance:
     study_time: str
     digest: str
     size: int
-    # where XNAT looks for project, subject and session, see `importer.identify`
+    # attributes by keyword: where XNAT looks for project, subject and session, see
+    # `importer.identify`, and what `rest_dump` tells
     texts: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property

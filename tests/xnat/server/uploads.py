@@ -7,7 +7,10 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from pydicom import dcmread
 
 from demo.phantom import LOCALIZER, T1W, build_instance, encode
 
@@ -34,6 +37,23 @@ def make_study(count: int = 2, *, visit: str = 'V01', **attributes: Any) -> File
 
 
 Files = dict[str, bytes]
+
+
+def sop_uids(files: Files) -> set[str]:
+    """SOP Instance UIDs of images"""
+    return {
+        dcmread(io.BytesIO(content), stop_before_pixels=True).SOPInstanceUID
+        for content in files.values()
+    }
+
+
+def write_files(directory: Path, files: Files) -> Path:
+    """Write files below a directory"""
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return directory
 
 
 class _NoSeek(io.RawIOBase):

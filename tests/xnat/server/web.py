@@ -33,6 +33,7 @@ class Recorded:
     chunked: bool = False
     received: int = 0
     status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Request:
     token: str = ''
     base_url: str = ''
     parts: dict[str, str] = field(default_factory=dict)
+    # parameters that may stand there more than once are in `query` only once
+    pairs: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def state(self) -> State:
@@ -57,7 +60,13 @@ class Request:
     def flag(self, name: str) -> bool:
         return self.query.get(name, '').lower() == 'true'
 
+    def values(self, name: str) -> list[str]:
+        """All values of a parameter"""
+        return [value for key, value in self.pairs if key == name]
 
+
+# modules rest_*
+PARTS = ('session', 'data', 'scans', 'share', 'import', 'prearchive', 'dump')
 Call = Callable[[Request], Answer]
 ROUTES: list[tuple[str, re.Pattern[str], Call, bool]] = []
 
@@ -92,7 +101,7 @@ class XnatServer:
 
     def __init__(self, *, port: int = 0) -> None:
         # they register themselves, and need what is in this module
-        for part in ('session', 'data', 'scans', 'share', 'import', 'prearchive'):
+        for part in PARTS:
             import_module(f'tests.xnat.server.rest_{part}')
         self.state = State()
         self.faults = Faults()
@@ -195,13 +204,15 @@ class _Handler(BaseHTTPRequestHandler):
         xnat = self.server.xnat
         parts = urlsplit(self.path)
         path = unquote(parts.path)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        query = dict(pairs)
         seen = Recorded(
             self.command,
             path,
             query,
             self.headers.get('Content-Type', ''),
             self.headers.get('Transfer-Encoding', '').lower() == 'chunked',
+            headers={name.lower(): value for name, value in self.headers.items()},
         )
         xnat.requests.append(seen)
         faults = xnat.faults.take(self.command, path)
@@ -217,7 +228,9 @@ class _Handler(BaseHTTPRequestHandler):
             on_bytes=arrived,
             cut_after=limit,
         )
-        request = Request(xnat, self.command, path, query, self.headers, body)
+        request = Request(
+            xnat, self.command, path, query, self.headers, body, pairs=pairs
+        )
         try:
             answer = self._work(request, faults)
             if not any(f.before_body for f in faults):
@@ -226,10 +239,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         seen.status = answer.status
-        if any(f.cut_answer for f in faults):
+        cuts = [f.cut_answer for f in faults if f.cut_answer is not None]
+        if cuts:
             self.close_connection = True
-            return
-        self._send(answer)
+        self._send(answer, *cuts[:1])
 
     def _work(self, request: Request, faults: list) -> Answer:
         xnat = request.server
@@ -283,7 +296,9 @@ class _Handler(BaseHTTPRequestHandler):
         request.user = accounts.user_of(token) or ''
         return session_cookies(token, request.server.site)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer, cut: int | None = None) -> None:
+        if cut == 0:
+            return
         self.send_response(answer.status)
         self.send_header('Content-Type', answer.content_type)
         self.send_header('Content-Length', str(len(answer.content)))
@@ -293,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header('Connection', 'close')
         self.end_headers()
         if self.command != 'HEAD':
-            self.wfile.write(answer.content)
+            self.wfile.write(answer.content[:cut])
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
 
