@@ -34,9 +34,11 @@ class XnatAccess:
     url: str
     credential: str | None = None
     _login: tuple[str, str] | None = None
+    # logged in, and not used yet
+    _ready: XnatClient | None = None
 
     def connect(self) -> XnatClient:
-        """Make a connection, to be entered
+        """Make a connection, to be entered; the first one is that of the login
 
         Raises
         ------
@@ -47,7 +49,8 @@ class XnatAccess:
 
         if self._login is None:
             self._login = self._log_in()
-        return XnatClient(self.url, *self._login)
+        client, self._ready = self._ready, None
+        return client or XnatClient(self.url, *self._login)
 
     def _log_in(self) -> tuple[str, str]:
         """Find user and password, and try them once"""
@@ -58,15 +61,16 @@ class XnatAccess:
         if parts.scheme == 'http' and parts.hostname not in _LOOPBACK:
             lgr.warning('%s is not encrypted: others can read the password', self.url)
         manager = CredentialManager(datalad.cfg)
-        _, found = self._find(manager)
-        if found:
-            # nothing is written: it may be there for this run alone
-            return self._try((found['user'], found['secret']))
-        known = self._read_netrc()
-        if known:
-            return self._try(known)
-        name, found = self._ask(manager)
+        name, found = self._find(manager)
+        if not found:
+            known = self._read_netrc()
+            if known:
+                return self._try(known)
+            name, found = self._ask(manager)
         login = self._try((found['user'], found['secret']))
+        if name and datalad.cfg.get(f'datalad.credential.{name}.secret'):
+            # of the environment, for this run alone
+            return login
         try:
             manager.set(name, _lastused=True, **found)
         except Exception as e:  # noqa: BLE001 whatever a key ring raises, the work goes on
@@ -76,8 +80,8 @@ class XnatAccess:
     def _try(self, login: tuple[str, str]) -> tuple[str, str]:
         from datalad_icf.xnat import XnatClient
 
-        with XnatClient(self.url, *login):
-            return login
+        self._ready = XnatClient(self.url, *login).__enter__()
+        return login
 
     def _find(self, manager: Any) -> tuple[str | None, dict[str, str]]:
         """Look for a credential, and do not ask"""

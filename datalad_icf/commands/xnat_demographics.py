@@ -119,7 +119,9 @@ class IcfXnatDemographics(ValidatedInterface):
                     place = f'{client.url}{target.subject_path}'
                     one = dict(record, path=place, url=place, subject=target.subject)
                     try:
-                        known = read_demographics(client, target, anonymous=anonymous)
+                        known = read_demographics(
+                            client, target, anonymous=anonymous, every=custom_fields
+                        )
                         changed = put_demographics(
                             client,
                             target,

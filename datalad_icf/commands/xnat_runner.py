@@ -58,16 +58,14 @@ def push_sources(
     dry_run
         Only tell what would be sent.
     """
-    try:
-        # the first login, and whatever else is wrong for all, once and before the rest
-        with access.connect() as client:
-            for project in (options.project, *options.share_to):
-                check_project(client, project)
-    except IcfError as e:
-        yield failed(record, e)
-        return
     with ExitStack() as stack:
         run = _Run(access, naming, exclude, options, dry_run, record, stack)
+        try:
+            # whatever is wrong for all, once and before the rest
+            run.check()
+        except IcfError as e:
+            yield failed(record, e)
+            return
         for records in run_parallel(
             sources,
             run.push,
@@ -90,6 +88,14 @@ class _Run:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     # which source a label was given to
     _labels: dict[str, Source] = field(default_factory=dict)
+    # open, and of no thread yet
+    _spare: XnatClient | None = None
+
+    def check(self) -> None:
+        """Log in, and look for the projects"""
+        self._spare = self.stack.enter_context(self.access.connect())
+        for project in (self.options.project, *self.options.share_to):
+            check_project(self._spare, project)
 
     def push(self, source: Source, progress: Progress) -> list[Record]:
         """Send one source; the records of its sessions"""
@@ -109,10 +115,13 @@ class _Run:
         """The connection of this thread"""
         client: XnatClient | None = getattr(self._local, 'client', None)
         if client is None:
-            client = self.access.connect()
-            client.__enter__()
             with self._lock:
-                self.stack.push(client)
+                client, self._spare = self._spare, None
+            if client is None:
+                client = self.access.connect()
+                client.__enter__()
+                with self._lock:
+                    self.stack.push(client)
             self._local.client = client
         return client
 
@@ -127,9 +136,6 @@ class _Run:
                 msg = f'{source.path}: {e}'
                 raise SourceError(msg) from e
             warnings = list(plan.warnings)
-            if contents.ignored:
-                files = count(contents.ignored, 'file')
-                warnings.append(f'{files} without images are not sent')
             fields = {'excluded': plan.excluded, 'ignored': contents.ignored}
             if not plan.sessions:
                 message = f'all {count(plan.excluded, "image")} are excluded'
@@ -189,6 +195,8 @@ class _Run:
         message = f'{images} in {where}'
         if self.dry_run and is_new:
             message = f'would send {report.sent} of {images} to {where}'
+        elif '/prearchive/' in report.path:
+            message += ', in the prearchive'
         elif report.before and report.sent:
             message += f', of which {report.sent} were sent now'
         if report.extra:

@@ -71,8 +71,10 @@ class XnatClient:
         self._connection: Any = None
 
     def __enter__(self) -> XnatClient:
-        self.url = _find_server(self.url)
-        self._log_in()
+        # it may have been entered, to find out whether the password is right
+        if self._connection is None:
+            self.url = _find_server(self.url)
+            self._log_in()
         return self
 
     def __exit__(

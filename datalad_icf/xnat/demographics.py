@@ -44,7 +44,7 @@ class Demographics:
 
 
 def build_demographics(
-    sex: str, birth_date: str, age: str, *, anonymous: bool
+    sex: str, birth_date: str, age: str, *, anonymous: bool, every: bool = False
 ) -> Demographics:
     """Make them of values of DICOM attributes
 
@@ -55,6 +55,8 @@ def build_demographics(
         Age* (0010,1010). What is no such value counts as nothing.
     anonymous
         Whether to take the year of birth in place of its date.
+    every
+        Whether to keep the age beside the birth, for custom fields.
 
     Examples
     --------
@@ -65,12 +67,13 @@ def build_demographics(
     """
     gender = _GENDERS.get(sex.strip().upper(), '')
     born = _parse_date(birth_date)
+    years = parse_age(age) if every or born is None else None
+    old = '' if years is None else str(years)
     if born is None:
-        years = parse_age(age)
-        return Demographics(gender, age='' if years is None else str(years))
+        return Demographics(gender, age=old)
     if anonymous:
-        return Demographics(gender, yob=str(born.year))
-    return Demographics(gender, dob=born.isoformat())
+        return Demographics(gender, yob=str(born.year), age=old)
+    return Demographics(gender, dob=born.isoformat(), age=old)
 
 
 def parse_age(value: str) -> int | None:
@@ -141,7 +144,10 @@ def put_demographics(
     values = wanted.items()
     current = _read(found, custom=custom)
     if custom:
-        values = {f'subject_{name}': value for name, value in values.items()}
+        # dates as in DICOM, as the toolkit has them
+        values = {
+            f'subject_{name}': value.replace('-', '') for name, value in values.items()
+        }
     else:
         values = _choose_birth(values, current, force=force)
     changes = {k: v for k, v in values.items() if current.get(k, '') != v}

@@ -318,7 +318,12 @@ def _run(push: _Push, *, dry_run: bool) -> PushReport:
             return report
         _archive(push, to_send)
     report.extra = len(push.present - wanted)
-    _finish(push)
+    try:
+        _finish(push)
+    except XnatError as e:
+        kind = XnatConflictError if isinstance(e, XnatConflictError) else XnatError
+        msg = f'all images are there, but {e}'
+        raise kind(msg, e.status_code) from e
     return report
 
 

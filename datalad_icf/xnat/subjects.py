@@ -49,7 +49,7 @@ def find_subjects(
 
 
 def read_demographics(
-    client: XnatClient, target: Target, *, anonymous: bool
+    client: XnatClient, target: Target, *, anonymous: bool, every: bool = False
 ) -> Demographics:
     """Read what the images of a subject say, each attribute where it is first found
 
@@ -59,6 +59,8 @@ def read_demographics(
         The subject; the session does not matter.
     anonymous
         Whether to take the year of birth in place of its date.
+    every
+        Whether to keep the age beside the birth.
     """
     found: dict[str, str] = {}
     for session in client.rows(f'{target.subject_path}/experiments'):
@@ -76,4 +78,5 @@ def read_demographics(
         found.get('PatientBirthDate', ''),
         found.get('PatientAge', ''),
         anonymous=anonymous,
+        every=every,
     )

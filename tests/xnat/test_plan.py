@@ -44,7 +44,7 @@ def test_a_study_is_a_session_with_all_its_images(plan, study):
     (session,) = made.sessions
     assert (session.subject, session.label) == ('A', 'A_1')
     assert set(session.instances) == sop_uids(study)
-    assert session.size == sum(map(len, study.values()))
+    assert session.total_size == sum(map(len, study.values()))
     assert (made.excluded, made.is_whole, made.warnings) == (0, True, [])
 
 
