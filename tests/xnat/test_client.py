@@ -265,6 +265,17 @@ def test_an_answer_that_is_no_json_is_an_error(fake, client, read):
         getattr(client, read)(PROJECTS)
 
 
+@pytest.mark.parametrize('path', ['JSESSION', '^/$', '/data/auth'])
+def test_a_login_that_breaks_off_is_told(fake, path):
+    fake.server.faults.cut_answer(path, times=99)
+    with (
+        pytest.raises(XnatConnectionError, match=f'no connection to {fake.url}'),
+        XnatClient(fake.url, fake.user, fake.password),
+    ):
+        pass
+    assert fake.server.accounts.failed[fake.user] == 0
+
+
 def test_what_is_not_there_is_none(client):
     assert client.item('/data/projects/NoSuch') is None
     assert client.item('/data/projects/P1')['data_fields']['ID'] == 'P1'
