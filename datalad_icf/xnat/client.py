@@ -69,6 +69,7 @@ class XnatClient:
         self.user = user
         self._password = password
         self._connection: Any = None
+        self._is_refused = False
 
     def __enter__(self) -> XnatClient:
         # it may have been entered, to find out whether the password is right
@@ -135,6 +136,9 @@ class XnatClient:
         """
         delays = iter(DELAYS if retry else ())
         logged_in_again = False
+        if self._connection is None:
+            # an earlier request could not log in again
+            self._log_in()
         while True:
             problem: Exception | None = None
             answer = None
@@ -198,27 +202,20 @@ class XnatClient:
         return answer
 
     def _log_in(self) -> None:
-        session = requests.Session()
-        try:
-            # Basic authentication for this request alone; the session that it opens is
-            # that of all others
-            answer = session.get(
-                f'{self.url}/data/JSESSION',
-                auth=HTTPBasicAuth(self.user.encode(), self._password.encode()),
-                allow_redirects=False,
-                timeout=_CONNECT_SECONDS,
-            )
-        except requests.RequestException as e:
-            raise _no_connection(self.url, e) from None
-        finally:
-            session.close()
+        if self._is_refused:
+            raise self._refusal()
+        answer = self._open_session()
+        for delay in DELAYS:
+            # of a proxy, so that no login has failed
+            if answer.status_code not in _TRY_AGAIN:
+                break
+            time.sleep(_asked_delay(answer) or delay)
+            answer = self._open_session()
+        if answer.status_code in _TRY_AGAIN:
+            self._give_up(answer, None)
         if answer.status_code in (401, 403):
-            msg = (
-                f'{self.url} refuses the user name or the password. Nothing was sent. '
-                'Set the right ones with `datalad credentials set`, and do not try '
-                'again with these: XNAT locks accounts'
-            )
-            raise XnatAccessError(msg, answer.status_code)
+            self._is_refused = True
+            raise self._refusal()
         if answer.status_code != 200 or not re.fullmatch(r'\s*[\w.-]+\s*', answer.text):
             msg = (
                 f'{self.url} does not answer as XNAT does (status '
@@ -238,6 +235,30 @@ class XnatClient:
             raise _no_connection(self.url, e) from None
         # it logs in again when it has to, and a thread cannot tell what goes wrong
         self._connection.keepalive = False
+
+    def _refusal(self) -> XnatAccessError:
+        msg = (
+            f'{self.url} refuses the user name or the password. Nothing was sent. '
+            'Set the right ones with `datalad credentials set`, and do not try '
+            'again with these: XNAT locks accounts'
+        )
+        return XnatAccessError(msg, 401)
+
+    def _open_session(self) -> requests.Response:
+        session = requests.Session()
+        try:
+            # Basic authentication for this request alone; the session that it opens is
+            # that of all others
+            return session.get(
+                f'{self.url}/data/JSESSION',
+                auth=HTTPBasicAuth(self.user.encode(), self._password.encode()),
+                allow_redirects=False,
+                timeout=_CONNECT_SECONDS,
+            )
+        except requests.RequestException as e:
+            raise _no_connection(self.url, e) from None
+        finally:
+            session.close()
 
     def _log_out(self, *, tell: bool = True) -> None:
         connection, self._connection = self._connection, None

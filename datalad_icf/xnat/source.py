@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,10 +225,3 @@ def _join(value: object) -> str:
     if isinstance(value, list):
         return '\\'.join(_join(one) for one in value)
     return '' if value is None else str(value).strip(' \0')
-
-
-def iter_blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Read a file to its end, and close it"""
-    with file:
-        while block := file.read(BLOCK):
-            yield block

@@ -352,6 +352,22 @@ def test_a_failure_is_an_exception_in_python(push, put_visit):
         push(project='NoSuch', on_failure='stop')
 
 
+def test_a_password_that_changes_in_mid_run_is_tried_once(push, three, fake):
+    def change(*args):
+        fake.server.add_user(fake.user, 'another')
+        fake.server.accounts.expire_all()
+        return import_archive(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('tests.xnat.server.rest_import.import_archive', change)
+        records = push('*')
+    assert statuses(records) == ['error'] + ['impossible'] * 2
+    assert fake.server.accounts.failed[fake.user] == 1
+    fake.server.add_user(fake.user, fake.password)
+    assert statuses(push('*')) == ['ok'] * 3
+    assert statuses(push('*')) == ['notneeded'] * 3
+
+
 def test_a_failed_run_is_simply_run_again(push, three, fake):
     fake.server.faults.answer(503, path=IMPORT, times=4)
     fake.server.faults.refuse_archive('no such scanner')

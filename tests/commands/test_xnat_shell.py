@@ -64,6 +64,8 @@ def test_what_is_listed_is_for_programs_too(run, xnat_env, fake, run_datalad):
         'subject\tP1\tSub1',
         'session\tP1\tSub1\tSub1_V01\t2024-02-29',
     ]
+    done = run('datalad', 'icf-xnat-list', '--project', 'NoSuch', env=xnat_env)
+    assert (done.code, 'icf_xnat_list(impossible)' in done.stdout) == (1, True)
 
 
 def test_the_other_commands_work_from_a_shell(run_datalad, xnat_env, fake, tmp_path):

@@ -196,9 +196,19 @@ def test_who_is_refused_after_a_new_login_does_not_log_in_again(fake, client):
 def test_a_password_that_was_changed_meanwhile_is_tried_once(fake, client):
     fake.server.add_user(fake.user, 'new')
     fake.server.faults.expire_sessions()
-    with pytest.raises(XnatAccessError, match='refuses the user name'):
-        client.rows(PROJECTS)
+    # and not for each request that comes after
+    for _ in range(3):
+        with pytest.raises(XnatAccessError, match='refuses the user name'):
+            client.rows(PROJECTS)
     assert fake.server.accounts.failed[fake.user] == 1
+
+
+def test_a_connection_that_could_not_log_in_again_does_so_later(fake, client):
+    fake.server.faults.expire_sessions()
+    fake.server.faults.cut_answer('JSESSION', method='GET')
+    with pytest.raises(XnatConnectionError):
+        client.rows(PROJECTS)
+    assert client.rows(PROJECTS)
 
 
 def test_a_host_that_sends_to_another_one_is_refused_without_asking_that(fake, other):
@@ -263,6 +273,35 @@ def test_an_answer_that_is_no_json_is_an_error(fake, client, read):
     fake.server.faults.answer(200, path=PROJECTS)
     with pytest.raises(XnatError, match='with something that is no'):
         getattr(client, read)(PROJECTS)
+
+
+@pytest.mark.parametrize('status', [429, 502, 503, 504])
+def test_a_proxy_at_the_login_is_asked_again(fake, status):
+    fake.server.faults.answer(status, path='JSESSION', times=len(DELAYS))
+    with XnatClient(fake.url, fake.user, fake.password) as client:
+        assert client.rows(PROJECTS)
+    assert fake.server.accounts.failed[fake.user] == 0
+
+
+def test_a_proxy_at_the_login_is_not_asked_for_ever(fake):
+    fake.server.faults.answer(503, path='JSESSION', times=99)
+    with (
+        pytest.raises(XnatConnectionError, match=r'not available .status 503'),
+        XnatClient(fake.url, fake.user, fake.password),
+    ):
+        pass
+    assert len(logins(fake.server)) == 1 + len(DELAYS)
+
+
+@pytest.mark.parametrize('path', ['JSESSION', '^/$', '/data/auth'])
+def test_a_login_that_breaks_off_is_told(fake, path):
+    fake.server.faults.cut_answer(path, times=99)
+    with (
+        pytest.raises(XnatConnectionError, match=f'no connection to {fake.url}'),
+        XnatClient(fake.url, fake.user, fake.password),
+    ):
+        pass
+    assert fake.server.accounts.failed[fake.user] == 0
 
 
 def test_what_is_not_there_is_none(client):

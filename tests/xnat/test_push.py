@@ -78,6 +78,13 @@ def test_what_waits_in_the_prearchive_is_archived_without_a_byte(
     assert xnat_server.prearchive() == []
 
 
+def test_what_is_archived_does_not_go_to_the_prearchive(push, xnat_server, visit):
+    push(visit)
+    report = push.one(visit, to='prearchive')
+    assert (report.changed, report.size) == (False, 0)
+    assert xnat_server.prearchive() == []
+
+
 def test_a_dry_run_changes_nothing(push, xnat_server, visit):
     report = push.one(visit, dry_run=True)
     assert (report.sent, report.changed, report.size) == (4, False, 0)

@@ -69,6 +69,25 @@ def test_a_refusal_to_archive_is_an_error(push_fake, fake, visit, ends_well):
     ends_well()
 
 
+@pytest.mark.parametrize(
+    ('path', 'message'),
+    [
+        (CATALOGUE, 'no catalogue'),
+        ('/scans$', 'no listing'),
+        ('/prearchive/projects/P1/.*/Sub1_V01$', 'no row'),
+        ('/services/archive', 'did not arrive in the archive'),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_an_error(
+    push_fake, fake, visit, path, message, ends_well
+):
+    fake.server.faults.answer(200, path=path, times=2)
+    with pytest.raises(XnatError, match=message):
+        push_fake(visit)
+    fake.server.faults.clear()
+    ends_well()
+
+
 @pytest.mark.parametrize('count', [1, 3, 4])
 def test_images_that_the_server_loses_once_are_sent_again(
     push_fake, fake, visit, study, count, ends_well

@@ -173,6 +173,15 @@ def test_a_zip_that_xnat_cannot_read_is_made_anew(tmp_path, study, method):
         assert {one.sop_instance_uid for one in contents.instances} == sop_uids(study)
 
 
+def test_a_zip_that_goes_away_is_an_error(tmp_path, study):
+    path = tmp_path / '007.zip'
+    path.write_bytes(as_zip(study))
+    with ZipSource(path).open() as contents:
+        path.unlink()
+        with pytest.raises(SourceError, match=r'cannot read .*007\.zip'):
+            list(contents.whole.blocks())
+
+
 @pytest.mark.parametrize('damage', ['cut', 'text', 'header'])
 def test_a_damaged_zip_is_refused(tmp_path, study, damage):
     content = as_zip(study)

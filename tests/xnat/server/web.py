@@ -111,7 +111,7 @@ class XnatServer:
         self._httpd = _Httpd(('127.0.0.1', port), _Handler)
         self._httpd.xnat = self
         self._thread = threading.Thread(
-            target=self._httpd.serve_forever, args=(0.05,), daemon=True
+            target=self._httpd.serve_forever, args=(0.005,), daemon=True
         )
 
     @property
