@@ -216,3 +216,24 @@ def test_a_session_that_the_server_archives_by_itself_is_found(
     report = push_fake.one(visit)
     assert report.size == 0
     ends_well()
+
+
+def test_another_process_may_send_into_the_row_that_is_to_be_archived(
+    push_fake, fake, visit, monkeypatch, ends_well
+):
+    call, done = XnatClient.call, threading.Event()
+
+    def late(self, method, path, **kwargs):
+        if path == ARCHIVE and not done.is_set():
+            done.set()
+            (row,) = fake.server.state.rows
+            row.status = 'RECEIVING'
+            fake.server.later(0.01, lambda: setattr(row, 'status', 'READY'))
+        return call(self, method, path, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(XnatClient, 'call', late)
+        patch.setattr('datalad_icf.xnat.archiving.POLL_SECONDS', 0.2)
+        assert push_fake.one(visit).changed
+    assert fake.server.count(ARCHIVE) == 2
+    ends_well()
