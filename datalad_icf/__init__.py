@@ -28,6 +28,12 @@ command_suite = (
             'icf_deposit_dataset',
         ),
         (
+            'datalad_icf.commands.clone',
+            'IcfClone',
+            'icf-clone',
+            'icf_clone',
+        ),
+        (
             'datalad_icf.commands.catalog',
             'IcfCatalog',
             'icf-catalog',

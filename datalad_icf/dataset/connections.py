@@ -14,7 +14,11 @@ from http.client import (
     HTTPResponse,
     HTTPSConnection,
 )
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 # seconds until a server says something
 _TIMEOUT = 60
@@ -135,14 +139,15 @@ def _make(parts: SplitResult) -> tuple[HTTPConnection, bool]:
     return connection, bool(proxy)
 
 
-def _make_context():  # type: ignore[no-untyped-def]  # ssl is loaded late
+def _make_context() -> ssl.SSLContext:
     import ssl
 
     # the variables that DataLad's own downloads look at
     for name in ('REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE'):
         if place := os.environ.get(name):
-            kind = {'capath': place} if os.path.isdir(place) else {'cafile': place}
-            return ssl.create_default_context(**kind)
+            if os.path.isdir(place):
+                return ssl.create_default_context(capath=place)
+            return ssl.create_default_context(cafile=place)
     context = ssl.create_default_context()
     with suppress(ImportError, OSError):
         # beside what the system trusts, where there may be nothing
@@ -155,12 +160,14 @@ def _make_context():  # type: ignore[no-untyped-def]  # ssl is loaded late
 def _find_proxy(parts: SplitResult) -> SplitResult | None:
     if not any(name.lower().endswith('_proxy') for name in os.environ):
         return None
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib import request
 
-    proxies = getproxies_environment()
+    proxies = request.getproxies_environment()
     url = proxies.get(parts.scheme) or proxies.get('all')
     host = f'{parts.hostname}:{parts.port}' if parts.port else str(parts.hostname)
-    if not url or proxy_bypass_environment(host, proxies):
+    # it is there on all systems, but not in the annotations
+    is_near = request.proxy_bypass_environment  # type: ignore[attr-defined]
+    if not url or is_near(host, proxies):
         return None
     return urlsplit(url if '://' in url else f'http://{url}')
 

@@ -28,14 +28,22 @@ class DataladLogin:
     config
         Makes the configuration of DataLad that is looked up, when it is needed.
     name
-        Name of the credential to be used, whatever its realm is.
+        Name of the credential to be used. It becomes that of the realm.
+    suggestion
+        Name for a credential that somebody enters.
     """
 
     def __init__(
-        self, config: Callable[[], Any] | None = None, *, name: str | None = None
+        self,
+        config: Callable[[], Any] | None = None,
+        *,
+        name: str | None = None,
+        suggestion: str | None = None,
     ) -> None:
         self._config = config
         self._name = name
+        self._suggestion = suggestion
+        self._realms: dict[str, str] = {}
         self._manager: Any = None
         self._found: tuple[str | None, dict[str, Any]] | None = None
         self._url = ''
@@ -43,7 +51,8 @@ class DataladLogin:
     def find(self, url: str, challenge: str) -> str | None:
         """Find what answers a challenge"""
         self._url, self._found = url, None
-        realms = {k: v for k, v in find_realms(url, challenge).items() if k in _KINDS}
+        self._realms = find_realms(url, challenge)
+        realms = {k: v for k, v in self._realms.items() if k in _KINDS}
         if not realms:
             return None
         if self._name is None:
@@ -58,14 +67,7 @@ class DataladLogin:
         if self._manager is None:
             self._manager = CredentialManager(self._config() if self._config else None)
         if self._name:
-            # whoever names a credential means this server
-            found = self._manager.get(name=self._name)
-            kind = found.get('type') if found else None
-            for scheme in realms:
-                if found and kind in (None, _KINDS[scheme]):
-                    self._found = (self._name, found)
-                    return _answer(scheme, found)
-            return None
+            return self._find_named(realms)
         for scheme, realm in realms.items():
             known = self._manager.query(
                 _sortby='last-used', type=_KINDS[scheme], realm=realm
@@ -79,6 +81,35 @@ class DataladLogin:
             self._found = (None, found)
             return _answer(scheme, found)
         return None
+
+    def _find_named(self, realms: dict[str, str]) -> str | None:
+        """Use the credential that was named, unless it is for another realm"""
+        known = self._manager.get(name=self._name) or {}
+        for scheme, realm in realms.items():
+            kind = _KINDS[scheme]
+            if known.get('type', kind) != kind:
+                continue
+            if known.get('realm', realm) != realm:
+                # it would be sent to whom it is not for
+                return None
+            if found := known or self._ask(realm, kind):
+                self._found = (self._name, {**found, 'type': kind, 'realm': realm})
+                return _answer(scheme, found)
+        return None
+
+    def explain(self) -> str:
+        """Say how the server can be given what it asked for last"""
+        name = self._name or self._suggestion or 'NAME'
+        for scheme, realm in self._realms.items():
+            if scheme in _KINDS:
+                kind = _KINDS[scheme]
+                user = 'user=USER ' if kind == 'user_password' else ''
+                return (
+                    f"'datalad credentials set {name} type={kind} {user}"
+                    f'"realm={realm}"\' lets DataLad know it'
+                )
+        asked = ', '.join(self._realms) or 'nothing'
+        return f'the server wants {asked}, of which DataLad knows nothing'
 
     def _ask(self, realm: str, kind: str) -> dict[str, Any] | None:
         try:
@@ -100,11 +131,15 @@ class DataladLogin:
         if not self._found:
             return
         name, found = self._found
-        if name is not None and not found.get('_edited'):
+        if name is not None and name != self._name and not found.get('_edited'):
             return
         try:
             self._manager.set(
-                name, _lastused=True, _context=f'for accessing {self._url}', **found
+                name,
+                _lastused=True,
+                _suggested_name=self._suggestion,
+                _context=f'for accessing {self._url}',
+                **found,
             )
         except Exception as e:  # noqa: BLE001 whatever a key ring raises, the work goes on
             lgr.warning('The credential was not saved (%s)', type(e).__name__)

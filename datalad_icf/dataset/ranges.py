@@ -44,7 +44,7 @@ _REASONS = {
 class Login(Protocol):
     """Where users and passwords come from"""
 
-    def find(self, url: str, challenge: str) -> str | None:
+    def find(self, url: str, challenge: str, /) -> str | None:
         """Find what answers a challenge
 
         Parameters
@@ -63,16 +63,23 @@ class Login(Protocol):
     def accept(self) -> None:
         """Take note that what was found last has worked"""
 
+    def explain(self) -> str:
+        """Say how a server can be given what it asked for last"""
+
 
 class NoLogin:
     """Knows no user"""
 
-    def find(self, url: str, challenge: str) -> str | None:
+    def find(self, _url: str, _challenge: str, /) -> str | None:
         """Find nothing"""
         return None
 
     def accept(self) -> None:
         """Take note of nothing"""
+
+    def explain(self) -> str:
+        """Say that there is no way"""
+        return 'no password is known'
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,10 @@ class StoreClient:
         finally:
             self._connections.discard(place, response)
 
+    def explain_login(self) -> str:
+        """Say how a server can be given the password that it asks for"""
+        return self._login.explain()
+
     def read_file(self, url: str, *, limit: int) -> bytes:
         """Read a small file as a whole
 
@@ -224,6 +235,7 @@ class StoreClient:
 
     def _read_remote(self, url: str, limit: int) -> bytes:
         for attempt in range(1, self._attempts + 1):
+            is_last = attempt == self._attempts
             try:
                 place, response = self._request(url, {})
                 try:
@@ -232,7 +244,7 @@ class StoreClient:
                 finally:
                     self._connections.discard(place, response)
             except BROKEN as e:
-                if attempt == self._attempts:
+                if is_last:
                     msg = f'{url} cannot be read: {_explain(e)}'
                     raise StoreReadError(msg, is_passing=_is_passing(e)) from e
                 time.sleep(self._pause * 2 ** (attempt - 1))
@@ -319,8 +331,8 @@ def _check_part(url: str, response: HTTPResponse, part: Part) -> None:
 
 def _tell_replaced(place: object, found: int, wanted: int) -> str:
     return (
-        f'{place} has {found} bytes instead of {wanted}: it is not the tarball any more '
-        'that this dataset was made of; update the clone, or ask the facility'
+        f'{place} has {found} bytes instead of {wanted}: it is not the tarball any '
+        'more that this dataset was made of; update the clone, or ask the facility'
     )
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -30,6 +30,7 @@ from datalad_icf.dataset.keys import (
     parse_locator,
 )
 from datalad_icf.dataset.login import DataladLogin
+from datalad_icf.dataset.places import PLACES_FILE
 from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import (
     IcfError,
@@ -61,6 +62,7 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
         # tarballs that could not be got as a whole, and why
         self._missing: dict[str, str] = {}
         self._archivist: Any = None
+        self._git_dir = Path('.git')
 
     def initremote(self) -> None:
         """Do nothing: there is nothing to set up"""
@@ -103,8 +105,9 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
         for reason in errors:
             self.annex.debug(_one_line(reason))
         for locator in locators:
+            tar_key = locator.tar_key
             try:
-                tarball = self._get_tarball(locator.tar_key)
+                tarball = self._get_tarball(tar_key)
                 self._copy(key, locator, filename, [tarball.as_uri()])
             except (IcfError, RemoteError, OSError) as e:
                 errors.append(str(e))
@@ -151,15 +154,22 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
                 if urlsplit(url).scheme in ('http', 'https', 'file')
             ]
             urls.sort(key=lambda url: not url.startswith('file:'))
-            self._urls[tar_key] = urls
+            self._urls[tar_key] = [*self._read_near_places(), *urls]
         here = self._find_content(tar_key)
         return [*([here.as_uri()] if here else []), *self._urls[tar_key]]
+
+    def _read_near_places(self) -> list[str]:
+        """URLs that `icf-clone` found nearer than those of the dataset"""
+        try:
+            return (self._git_dir / PLACES_FILE).read_text().split()
+        except OSError:
+            return []
 
     def _find_content(self, key: str) -> Path | None:
         """Path of the content of a key, if it is in the clone"""
         name = key_file_name(key)
         for directory in (self.annex.dirhash(key), self.annex.dirhash_lower(key)):
-            path = self._git_dir / 'annex' / 'objects' / directory / name / name
+            path: Path = self._git_dir / 'annex' / 'objects' / directory / name / name
             if path.exists():
                 return path.absolute()
         return None
@@ -207,11 +217,11 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
             self._load_archivist().checkurl(url)
         )
 
-    def transfer_store(self, key: str, filename: str) -> None:
+    def transfer_store(self, _key: str, _filename: str) -> None:
         """Refuse: nothing can be stored here"""
         raise UnsupportedRequest('This remote cannot store content')
 
-    def remove(self, key: str) -> None:
+    def remove(self, _key: str) -> None:
         """Refuse: nothing can be removed here"""
         raise UnsupportedRequest('This remote cannot remove content')
 
@@ -251,12 +261,10 @@ def _get_key(key: str) -> str:
         errors='replace',
     )
     reasons = []
-    for line in done.stdout.splitlines():
-        try:
+    with suppress(ValueError, AttributeError, TypeError):
+        for line in done.stdout.splitlines():
             reasons += json.loads(line).get('error-messages', [])
-        except (ValueError, AttributeError, TypeError):
-            continue
-    return ' '.join(' '.join([*reasons, done.stderr]).split())
+    return _one_line(' '.join([*reasons, done.stderr]))
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,176 @@
+"""Clones of visits: what is at a path, how it is brought up to date and set up"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datalad_icf.dataset.clone_source import Deposit
+from datalad_icf.dataset.git import ANNEX, MAIN
+from datalad_icf.dataset.places import PLACES_FILE
+from datalad_icf.errors import ConflictError, GitError
+
+PROGRAM = 'git-annex-remote-icf-archivist'
+
+
+def run_git(directory: Path, *args: str, stdin: bytes | None = None) -> str:
+    """Run git in a repository
+
+    Raises
+    ------
+    GitError
+        If it fails.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith('GIT_DIR')}
+    done = subprocess.run(
+        ['git', '-C', str(directory), *args],
+        check=False,
+        env=environment,
+        input=stdin or b'',
+        capture_output=True,
+    )
+    if done.returncode:
+        reason = ' '.join(done.stderr.decode(errors='replace').split())
+        msg = f'git {args[0]} failed in {directory}: {reason}'
+        raise GitError(msg)
+    return done.stdout.decode(errors='surrogateescape')
+
+
+def _ask_git(directory: Path, *args: str) -> str | None:
+    try:
+        return run_git(directory, *args).strip()
+    except GitError:
+        return None
+
+
+def find_clone(target: Path, deposit: Deposit) -> bool:
+    """Whether a path is a clone of a visit, or free for one
+
+    Returns
+    -------
+    bool
+        True if a clone is there; False if nothing is, or an empty directory.
+
+    Raises
+    ------
+    ConflictError
+        If something else is there.
+    """
+    if not os.path.lexists(target):
+        return False
+    if target.is_dir():
+        if not any(target.iterdir()):
+            return False
+        if (target / '.git').exists():
+            origin = _ask_git(target, 'config', 'remote.origin.url')
+            if origin == deposit.clone_url:
+                return True
+            msg = (
+                f'{target} is a clone of something else, {origin}; choose another '
+                'place, or remove it'
+            )
+            raise ConflictError(msg)
+    msg = f'{target} exists, and is no clone of {deposit.visit}; choose another place'
+    raise ConflictError(msg)
+
+
+def update_clone(target: Path, deposit: Deposit) -> bool:
+    """Bring a clone to the state of the deposit, if that is another one
+
+    Returns
+    -------
+    bool
+        Whether there was something new.
+
+    Raises
+    ------
+    ConflictError
+        If the clone has commits or changes of its own.
+    GitError
+        If git fails.
+    """
+    former = _ask_git(target, 'rev-parse', '--verify', 'refs/remotes/origin/main')
+    annex = _ask_git(target, 'rev-parse', '--verify', 'refs/remotes/origin/git-annex')
+    head = _ask_git(target, 'rev-parse', '--verify', 'HEAD')
+    # older tools have another name for it
+    main = next((ref for ref in deposit.refs if ref != ANNEX), MAIN)
+    name = main.removeprefix('refs/heads/')
+    if name != 'main':
+        former = _ask_git(
+            target, 'rev-parse', '--verify', f'refs/remotes/origin/{name}'
+        )
+    if (former, annex) == (deposit.refs.get(main), deposit.refs.get(ANNEX)):
+        return False
+    changes = run_git(target, 'status', '--porcelain', '--untracked-files=no')
+    is_newer = former != deposit.refs.get(main)
+    if is_newer and (head != former or changes):
+        msg = (
+            f'{target} has changes of its own, and the store has a newer dataset of '
+            f'{deposit.visit}; clone it to another place, or fetch and merge by hand'
+        )
+        raise ConflictError(msg)
+    run_git(target, 'fetch', '--quiet', 'origin')
+    if is_newer:
+        # a dataset that replaces another has no history in common with it
+        run_git(target, 'reset', '--quiet', '--hard', f'refs/remotes/origin/{name}')
+    run_git(target, 'annex', 'merge', '--quiet')
+    return True
+
+
+def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
+    """Let a clone read images by ranges
+
+    Returns
+    -------
+    list of str
+        What somebody should look at.
+    """
+    places = target / '.git' / PLACES_FILE
+    if deposit.tarball_url:
+        places.parent.mkdir(exist_ok=True)
+        places.write_text(f'{deposit.tarball_url}\n')
+    if not shutil.which(PROGRAM):
+        problem = f'{PROGRAM} is not on the PATH'
+        return [f'{problem}, so an image costs the download of the whole tarball']
+    setting = 'remote.archivist.annex-externaltype'
+    if _ask_git(target, 'config', setting) != 'icf-archivist':
+        run_git(target, 'config', setting, 'icf-archivist')
+    return []
+
+
+def read_commit(target: Path) -> str:
+    """Read the commit id of a clone"""
+    return run_git(target, 'rev-parse', 'HEAD').strip()
+
+
+@contextmanager
+def nothing_left_behind(target: Path) -> Iterator[None]:
+    """Remove what is at a free path after an error"""
+    was_there = os.path.lexists(target)
+    parents = []
+    parent = target.parent
+    while not parent.exists():
+        parents.append(parent)
+        parent = parent.parent
+    try:
+        yield
+    except BaseException:
+        _remove_tree(target)
+        if was_there:
+            target.mkdir()
+        for parent in parents:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _remove_tree(directory: Path) -> None:
+    """Remove a directory with a dataset in it, which git-annex protects from that"""
+    for path, _, _ in os.walk(directory):
+        os.chmod(path, stat.S_IRWXU)
+    shutil.rmtree(directory, ignore_errors=True)
