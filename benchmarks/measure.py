@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -42,7 +43,13 @@ class Usage:
     output: str = ''
 
 
-def run_process(command: Sequence[str], *, expected: Collection[int] = (0,)) -> Usage:
+def run_process(
+    command: Sequence[str],
+    *,
+    expected: Collection[int] = (0,),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Usage:
     """Run a command to its end, and measure it
 
     A child has the resident memory of this process until it runs the command,
@@ -62,6 +69,8 @@ def run_process(command: Sequence[str], *, expected: Collection[int] = (0,)) -> 
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env=env,
             )
         except OSError as e:
             msg = f'{command[0]} cannot be run: {e.strerror}'

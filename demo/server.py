@@ -9,7 +9,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -47,12 +47,15 @@ class Request:
         HTTP status code of the response.
     sent
         Bytes of the response's body that were sent.
+    head
+        Bytes of the request, and of the response before its body.
     """
 
     method: str
     path: str
     status: int
     sent: int
+    head: int = field(default=0, repr=False, compare=False)
 
 
 class StoreServer(ThreadingHTTPServer):
@@ -128,6 +131,7 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
     server: StoreServer
     # a client comes back on the same connection with its password
     protocol_version = 'HTTP/1.1'
+    _head = 0
 
     def do_GET(self) -> None:
         """Send a file"""
@@ -218,8 +222,14 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self._note(status, 0)
 
+    def flush_headers(self) -> None:
+        """Send what comes before the content, and count it"""
+        self._head = sum(map(len, getattr(self, '_headers_buffer', [])))
+        super().flush_headers()
+
     def _note(self, status: HTTPStatus, sent: int) -> None:
-        self.server.note(Request(self.command, self.path, int(status), sent))
+        head = len(self.raw_requestline) + len(bytes(self.headers)) + self._head
+        self.server.note(Request(self.command, self.path, int(status), sent, head))
 
 
 @contextmanager

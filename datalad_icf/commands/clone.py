@@ -193,8 +193,8 @@ def _clone(target: Path, deposit: Deposit) -> Outcome:
         update_clone,
     )
 
-    if find_clone(target, deposit):
-        is_new = update_clone(target, deposit)
+    if remote := find_clone(target, deposit):
+        is_new = update_clone(target, remote, deposit)
         message = 'brought to the state of the store' if is_new else 'as in the store'
         warnings = set_up_clone(target, deposit)
     else:

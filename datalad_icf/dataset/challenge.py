@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 # the start of a challenge, or a parameter of the one before
 _ITEM = re.compile(
-    rf'\s*(?:(?P<scheme>{_TOKEN})(?:\s+|(?=\s*(?:,|$))))?'
+    rf'\s*(?:(?P<scheme>{_TOKEN})(?:\s+(?!=)|(?=\s*(?:,|$))))?'
     rf'(?:(?P<name>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_TOKEN})))?'
     r'(?P<rest>[^,]*)(?:,|$)'
 )

@@ -48,13 +48,14 @@ def _ask_git(directory: Path, *args: str) -> str | None:
         return None
 
 
-def find_clone(target: Path, deposit: Deposit) -> bool:
-    """Whether a path is a clone of a visit, or free for one
+def find_clone(target: Path, deposit: Deposit) -> str | None:
+    """Look whether a path is a clone of a visit, or free for one
 
     Returns
     -------
-    bool
-        True if a clone is there; False if nothing is, or an empty directory.
+    str or None
+        Name of the remote that is the store; None if nothing is there, or an empty
+        directory.
 
     Raises
     ------
@@ -62,25 +63,36 @@ def find_clone(target: Path, deposit: Deposit) -> bool:
         If something else is there.
     """
     if not os.path.lexists(target):
-        return False
+        return None
     if target.is_dir():
         if not any(target.iterdir()):
-            return False
+            return None
         if (target / '.git').exists():
-            origin = _ask_git(target, 'config', 'remote.origin.url')
-            if origin == deposit.clone_url:
-                return True
-            msg = (
-                f'{target} is a clone of something else, {origin}; choose another '
-                'place, or remove it'
+            # of any name, as git has a setting for it
+            listed = _ask_git(
+                target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$'
             )
+            for item in (listed or '').split('\0'):
+                variable, _, url = item.partition('\n')
+                if url == deposit.clone_url:
+                    return variable[len('remote.') : -len('.url')]
+            msg = f'{target} is a clone of something else; choose another place'
             raise ConflictError(msg)
     msg = f'{target} exists, and is no clone of {deposit.visit}; choose another place'
     raise ConflictError(msg)
 
 
-def update_clone(target: Path, deposit: Deposit) -> bool:
+def update_clone(target: Path, remote: str, deposit: Deposit) -> bool:
     """Bring a clone to the state of the deposit, if that is another one
+
+    Parameters
+    ----------
+    target
+        The clone.
+    remote
+        Name of the remote that is the store.
+    deposit
+        What the store has.
 
     Returns
     -------
@@ -94,30 +106,34 @@ def update_clone(target: Path, deposit: Deposit) -> bool:
     GitError
         If git fails.
     """
-    former = _ask_git(target, 'rev-parse', '--verify', 'refs/remotes/origin/main')
-    annex = _ask_git(target, 'rev-parse', '--verify', 'refs/remotes/origin/git-annex')
-    head = _ask_git(target, 'rev-parse', '--verify', 'HEAD')
     # older tools have another name for it
     main = next((ref for ref in deposit.refs if ref != ANNEX), MAIN)
-    name = main.removeprefix('refs/heads/')
-    if name != 'main':
-        former = _ask_git(
-            target, 'rev-parse', '--verify', f'refs/remotes/origin/{name}'
+    tracking = f'refs/remotes/{remote}/'
+    former, annex, head = (
+        _ask_git(target, 'rev-parse', '--verify', '--quiet', name)
+        for name in (
+            main.replace('refs/heads/', tracking),
+            ANNEX.replace('refs/heads/', tracking),
+            'HEAD',
         )
+    )
     if (former, annex) == (deposit.refs.get(main), deposit.refs.get(ANNEX)):
         return False
-    changes = run_git(target, 'status', '--porcelain', '--untracked-files=no')
     is_newer = former != deposit.refs.get(main)
-    if is_newer and (head != former or changes):
-        msg = (
-            f'{target} has changes of its own, and the store has a newer dataset of '
-            f'{deposit.visit}; clone it to another place, or fetch and merge by hand'
-        )
-        raise ConflictError(msg)
-    run_git(target, 'fetch', '--quiet', 'origin')
+    if is_newer:
+        changes = run_git(target, 'status', '--porcelain', '--untracked-files=no')
+        if head != former or changes:
+            msg = (
+                f'{target} has changes of its own, and the store has a newer dataset '
+                f'of {deposit.visit}; clone it to another place, or fetch and merge by '
+                'hand'
+            )
+            raise ConflictError(msg)
+    run_git(target, 'fetch', '--quiet', remote)
     if is_newer:
         # a dataset that replaces another has no history in common with it
-        run_git(target, 'reset', '--quiet', '--hard', f'refs/remotes/origin/{name}')
+        newer = main.replace('refs/heads/', tracking)
+        run_git(target, 'reset', '--quiet', '--hard', newer)
     run_git(target, 'annex', 'merge', '--quiet')
     return True
 

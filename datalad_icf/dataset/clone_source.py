@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import (
@@ -129,7 +129,6 @@ def _list_page(url: str, text: bytes) -> set[str]:
     """Visits of a page that lists files, by their tarballs and datasets"""
     parser = _Links()
     parser.feed(text.decode(errors='replace'))
-    path = urlsplit(url).path
     suffixes = [
         name.name[1:]
         for paths in [VisitPaths(_NOWHERE, Visit('x', 'x'))]
@@ -137,9 +136,9 @@ def _list_page(url: str, text: bytes) -> set[str]:
     ]
     found = set()
     for link in parser.links:
-        place = urlsplit(urljoin(url, link)).path
-        name = unquote(place.removeprefix(path))
-        if place.startswith(path) and '/' not in name:
+        place = urljoin(url, link)
+        name = unquote(place.removeprefix(url))
+        if place.startswith(url) and '/' not in name:
             found |= {name[: -len(s)] for s in suffixes if name.endswith(s)}
     return found - {''}
 
