@@ -131,6 +131,8 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
     server: StoreServer
     # a client comes back on the same connection with its password
     protocol_version = 'HTTP/1.1'
+    # or the content waits for the client to acknowledge the headers, 40 ms each
+    disable_nagle_algorithm = True
     _head = 0
 
     def do_GET(self) -> None:

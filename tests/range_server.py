@@ -65,6 +65,7 @@ class Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
 
     def log_message(self, *args: Any) -> None:
         pass

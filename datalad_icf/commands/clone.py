@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from logging import getLogger
@@ -136,7 +138,8 @@ class IcfClone(ValidatedInterface):
         from datalad_icf.dataset.superdataset import check_superdataset
 
         login = DataladLogin(name=credential, suggestion=f'icf-{id.study_id}')
-        base = (superdataset or target or Path()).expanduser().absolute()
+        chosen = (superdataset or target or Path()).expanduser()
+        base = Path(os.path.abspath(chosen))
         url = store_url or params.EnsureStoreUrl()(None)
         store = _Store(
             store_dir.as_uri() if store_dir else url, store_dir, StoreClient(login)
@@ -212,15 +215,19 @@ def _clone(target: Path, deposit: Deposit) -> Outcome:
 
 def _clone_by_datalad(target: Path, deposit: Deposit) -> None:
     from datalad.core.distributed.clone import Clone
+    from datalad.utils import chpwd
 
-    results = Clone.__call__(
-        deposit.clone_url,
-        str(target),
-        result_xfm=None,
-        result_renderer='disabled',
-        return_type='list',
-        on_failure='ignore',
-    )
+    # git-remote-datalad-annex makes the repository that it is started in one of
+    # git-annex, and that is none of its business
+    with tempfile.TemporaryDirectory(prefix='datalad-icf-') as work, chpwd(work):
+        results = Clone.__call__(
+            deposit.clone_url,
+            str(target),
+            result_xfm=None,
+            result_renderer='disabled',
+            return_type='list',
+            on_failure='ignore',
+        )
     _raise_failure(results, f'{deposit.visit} cannot be cloned')
 
 

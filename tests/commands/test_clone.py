@@ -57,6 +57,18 @@ def test_a_clone_is_ready_for_single_images(clone_visit, deposited, tmp_path, ru
     assert again['status'] == 'notneeded'
 
 
+def test_a_repository_around_is_left_alone(clone_visit, tmp_path, run, monkeypatch):
+    # which DataLad's own clone makes one of git-annex
+    run('git', 'init', 'around')
+    monkeypatch.chdir(tmp_path / 'around')
+    before = run('git', 'config', '--list', '--local', cwd=tmp_path / 'around').stdout
+    (record,) = clone_visit('../mine')
+    assert record['path'] == str(tmp_path / 'mine')
+    assert record['status'] == 'ok'
+    after = run('git', 'config', '--list', '--local', cwd=tmp_path / 'around').stdout
+    assert after == before
+
+
 def test_a_newer_deposit_is_brought_to_the_clone_unless_it_has_changes(
     clone_visit, deposited, tmp_path, run
 ):
