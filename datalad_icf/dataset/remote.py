@@ -59,6 +59,7 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
         self._client = StoreClient(DataladLogin(self._make_config))
         self._sources: dict[str, ImageSource] = {}
         self._urls: dict[str, list[str]] = {}
+        self._paths: dict[str, list[Path]] = {}
         # tarballs that could not be got as a whole, and why
         self._missing: dict[str, str] = {}
         self._archivist: Any = None
@@ -166,13 +167,13 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
             return []
 
     def _find_content(self, key: str) -> Path | None:
-        """Path of the content of a key, if it is in the clone"""
-        name = key_file_name(key)
-        for directory in (self.annex.dirhash(key), self.annex.dirhash_lower(key)):
-            path: Path = self._git_dir / 'annex' / 'objects' / directory / name / name
-            if path.exists():
-                return path.absolute()
-        return None
+        """Path of the content of a tarball, if it is in the clone"""
+        if key not in self._paths:
+            name = key_file_name(key)
+            objects = self._git_dir.absolute() / 'annex' / 'objects'
+            hashed = (self.annex.dirhash(key), self.annex.dirhash_lower(key))
+            self._paths[key] = [objects / d / name / name for d in hashed]
+        return next((path for path in self._paths[key] if path.exists()), None)
 
     def _own_file(self, name: str) -> Path:
         return self._git_dir / 'icf' / name
