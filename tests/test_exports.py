@@ -19,6 +19,7 @@ PACKAGES = sorted(
 )
 # a package may import those of lower layers, and itself
 LAYERS = {
+    '__init__': 1,
     'errors': 0,
     'progress': 0,
     'settings': 0,
