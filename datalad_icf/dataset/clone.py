@@ -146,8 +146,9 @@ def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
     list of str
         What somebody should look at.
     """
-    places = target / '.git' / PLACES_FILE
     if deposit.tarball_url:
+        git_dir = run_git(target, 'rev-parse', '--absolute-git-dir').removesuffix('\n')
+        places = Path(git_dir, PLACES_FILE)
         places.parent.mkdir(exist_ok=True)
         places.write_text(f'{deposit.tarball_url}\n')
     if not shutil.which(PROGRAM):
@@ -176,17 +177,19 @@ def nothing_left_behind(target: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _remove_tree(target)
-        if was_there:
-            target.mkdir()
+        for path in list(target.iterdir()) if was_there else [target]:
+            _remove_tree(path)
         for parent in parents:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
 
 
-def _remove_tree(directory: Path) -> None:
-    """Remove a directory with a dataset in it, which git-annex protects from that"""
-    for path, _, _ in os.walk(directory):
-        os.chmod(path, stat.S_IRWXU)
-    shutil.rmtree(directory, ignore_errors=True)
+def _remove_tree(path: Path) -> None:
+    """Remove a file, or a directory that git-annex protects from that"""
+    if path.is_dir() and not path.is_symlink():
+        for directory, _, _ in os.walk(path):
+            os.chmod(directory, stat.S_IRWXU)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -316,6 +316,9 @@ def _check_part(url: str, response: HTTPResponse, part: Part) -> None:
         and total not in ('*', str(part.total))
     ):
         raise ReplacedTarballError(_tell_replaced(url, int(total), part.total))
+    if response.status == 416:
+        # Apache does not say how long it is
+        raise ReplacedTarballError(_tell_replaced(url, 'fewer', part.total or part.end))
     if response.status == 200:
         raise NoRangesError(f'{url}: the server sends the whole file, not a part of it')
     _check_status(url, response, 206)
@@ -329,7 +332,7 @@ def _check_part(url: str, response: HTTPResponse, part: Part) -> None:
         raise NoRangesError(f'{url}: the server sends another part than it should')
 
 
-def _tell_replaced(place: object, found: int, wanted: int) -> str:
+def _tell_replaced(place: object, found: int | str, wanted: int) -> str:
     return (
         f'{place} has {found} bytes instead of {wanted}: it is not the tarball any '
         'more that this dataset was made of; update the clone, or ask the facility'

@@ -105,7 +105,8 @@ def test_what_is_at_the_place_of_a_clone_stays(clone_visit, tmp_path, run):
 def test_a_clone_that_fails_leaves_nothing_behind(clone_visit, deposited, tmp_path):
     deposited.repo_export.write_bytes(b'damaged')
     (tmp_path / 'empty').mkdir()
-    for target in (tmp_path / 'a' / 'b' / 'mine', tmp_path / 'empty'):
+    (tmp_path / 'link').symlink_to('empty')
+    for target in (tmp_path / 'a' / 'b' / 'mine', tmp_path / 'link'):
         (record,) = clone_visit(target)
         assert record['status'] == 'error'
         assert 'S1/V01 cannot be cloned' in record['message']

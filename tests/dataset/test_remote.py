@@ -134,6 +134,18 @@ def test_a_damaged_tarball_here_is_no_hindrance_where_there_is_another(
     assert target.read_bytes() == CONTENT[512:517]
 
 
+def test_of_several_problems_a_replaced_tarball_is_told(
+    make_remote, target, tmp_path, asked
+):
+    (tmp_path / 'other.tar').write_bytes(b'other')
+    key = key_at(512, 5)
+    places = [(tmp_path / name).as_uri() for name in ('a.tar', 'other.tar', 'z.tar')]
+    remote = make_remote({key: [locate(512, 5)], KEY: places}, has_tarball=False)
+    with pytest.raises(RemoteError, match='5 bytes instead of 10240'):
+        remote.transfer_retrieve(key, str(target))
+    assert not asked
+
+
 def test_a_tarball_that_cannot_be_got_is_told_with_the_reason(
     make_remote, target, asked
 ):

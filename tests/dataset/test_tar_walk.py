@@ -120,7 +120,10 @@ def test_a_member_of_another_size_is_not_the_one(make_index, source):
     assert make_index().find('S1_V01/003.dcm', 1, source) is None
 
 
-@pytest.mark.parametrize('end', [b'["S1_V01/half', b'\xff\xfe\n', b'[1, 2]\n', b'{}\n'])
+@pytest.mark.parametrize(
+    'end',
+    [b'["S1_V01/half', b'\xff\xfe\n', b'[1, 2]\n', b'{}\n', b'[]\n' + b'x\n' * 999],
+)
 def test_a_damaged_end_of_the_file_is_walked_anew(make_index, source, tmp_path, end):
     make_index().find('S1_V01/004.dcm', 5004, source)
     path = tmp_path / 'icf' / 'index'
