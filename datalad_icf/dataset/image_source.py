@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datalad_icf.dataset.answers import Part
 from datalad_icf.dataset.keys import Locator, md5_of_key, size_of_key
-from datalad_icf.dataset.ranges import Part, StoreClient
+from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import (
     NoRangesError,
     ReplacedTarballError,

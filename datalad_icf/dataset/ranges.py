@@ -5,16 +5,21 @@ Nothing here knows DataLad or git-annex. Who may read is asked of a `Login`.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urljoin, urlsplit
 
+from datalad_icf.dataset.answers import (
+    REASONS,
+    Part,
+    check_part,
+    check_status,
+    tell_replaced,
+)
 from datalad_icf.dataset.connections import (
     BROKEN,
     Connections,
@@ -23,22 +28,14 @@ from datalad_icf.dataset.connections import (
     origin_of,
 )
 from datalad_icf.errors import (
-    NoRangesError,
     ReplacedTarballError,
     StoreReadError,
 )
 
 _CHUNK = 1 << 16
 _MAX_REDIRECTS = 5
-_CONTENT_RANGE = re.compile(r'bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)')
 _REDIRECTS = (301, 302, 303, 307, 308)
 _UNAVAILABLE = (408, 425, 429, 500, 502, 503, 504)
-_REASONS = {
-    401: 'asks for a password, and there is none that it takes',
-    403: 'refuses: this user may not read it',
-    404: 'has no such file',
-    410: 'has no such file any more',
-}
 
 
 class Login(Protocol):
@@ -80,28 +77,6 @@ class NoLogin:
     def explain(self) -> str:
         """Say that there is no way"""
         return 'no password is known'
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a file
-
-    Attributes
-    ----------
-    start, size
-        Where it is, in bytes.
-    total
-        Size of the whole file, if it must be this one.
-    """
-
-    start: int
-    size: int
-    total: int | None = None
-
-    @property
-    def end(self) -> int:
-        """Position behind the last byte"""
-        return self.start + self.size
 
 
 class StoreClient:
@@ -189,7 +164,7 @@ class StoreClient:
         place, response = self._request(url, headers)
         todo = part.size
         try:
-            _check_part(url, response, part)
+            check_part(url, response, part)
             while todo and (chunk := response.read(min(todo, _CHUNK))):
                 todo -= len(chunk)
                 yield chunk
@@ -239,7 +214,7 @@ class StoreClient:
             try:
                 place, response = self._request(url, {})
                 try:
-                    _check_status(url, response, 200)
+                    check_status(url, response, 200)
                     return response.read(limit + 1)
                 finally:
                     self._connections.discard(place, response)
@@ -290,53 +265,13 @@ class StoreClient:
                     return response
                 self._connections.discard(url, response)
         self._refused.add(origin)
-        raise StoreReadError(f'{url}: the server {_REASONS[401]}', status_code=401)
+        raise StoreReadError(f'{url}: the server {REASONS[401]}', status_code=401)
 
     def _send(
         self, url: str, headers: dict[str, str], auth: str | None
     ) -> HTTPResponse:
         login = {'Authorization': auth} if auth else {}
         return self._connections.get(url, {**self._headers, **headers, **login})
-
-
-def _check_status(url: str, response: HTTPResponse, wanted: int) -> None:
-    status = response.status
-    if status != wanted:
-        reason = _REASONS.get(status, f'answers with status {status}')
-        raise StoreReadError(f'{url}: the server {reason}', status_code=status)
-
-
-def _check_part(url: str, response: HTTPResponse, part: Part) -> None:
-    """Check that an answer is the part that was asked for, of the right file"""
-    match = _CONTENT_RANGE.fullmatch(response.headers.get('Content-Range', '').strip())
-    total = match[3] if match else '*'
-    if (
-        response.status in (206, 416)
-        and part.total is not None
-        and total not in ('*', str(part.total))
-    ):
-        raise ReplacedTarballError(_tell_replaced(url, int(total), part.total))
-    if response.status == 416:
-        # Apache does not say how long it is
-        raise ReplacedTarballError(_tell_replaced(url, 'fewer', part.total or part.end))
-    if response.status == 200:
-        raise NoRangesError(f'{url}: the server sends the whole file, not a part of it')
-    _check_status(url, response, 206)
-    length = response.headers.get('Content-Length', str(part.size))
-    if (
-        not match
-        or (match[1], match[2]) != (str(part.start), str(part.end - 1))
-        or length.strip() != str(part.size)
-        or response.headers.get('Content-Encoding', 'identity') != 'identity'
-    ):
-        raise NoRangesError(f'{url}: the server sends another part than it should')
-
-
-def _tell_replaced(place: object, found: int | str, wanted: int) -> str:
-    return (
-        f'{place} has {found} bytes instead of {wanted}: it is not the tarball any '
-        'more that this dataset was made of; update the clone, or ask the facility'
-    )
 
 
 def _is_passing(error: Exception) -> bool:
@@ -368,7 +303,7 @@ def _iter_local(path: Path, part: Part) -> Iterator[bytes]:
         with path.open('rb') as f:
             size = f.seek(0, 2)
             if part.total is not None and size != part.total:
-                raise ReplacedTarballError(_tell_replaced(path, size, part.total))
+                raise ReplacedTarballError(tell_replaced(path, size, part.total))
             f.seek(part.start)
             todo = part.size
             while todo:

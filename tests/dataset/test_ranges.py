@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from datalad_icf.dataset.ranges import Part, StoreClient
+from datalad_icf.dataset.answers import Part
+from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import NoRangesError, ReplacedTarballError, StoreReadError
 from tests.range_server import LOGIN, run_range_server
 

@@ -6,8 +6,9 @@ from base64 import b64encode
 
 import pytest
 
+from datalad_icf.dataset.answers import Part
 from datalad_icf.dataset.clone_source import find_deposits
-from datalad_icf.dataset.ranges import Part, StoreClient
+from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import ReplacedTarballError
 from datalad_icf.store import Visit
 from tests.integration.web_servers import PASSWORD, RUNNERS, USER
