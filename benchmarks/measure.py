@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -46,6 +47,7 @@ def run_process(
     command: Sequence[str],
     *,
     expected: Collection[int] = (0,),
+    cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Usage:
     """Run a command to its end, and measure it
@@ -69,6 +71,7 @@ def run_process(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=cwd,
                 env={**os.environ, **(environment or {})},
             )
         except OSError as e:

@@ -24,11 +24,29 @@ from time import perf_counter
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import archive, catalog, dataset, dicomweb, metadata, startup, xnat
+from benchmarks import (
+    archive,
+    catalog,
+    dataset,
+    dicomweb,
+    images,
+    metadata,
+    startup,
+    xnat,
+)
 from benchmarks.measure import MB, BenchmarkError, Line, run_process
 from benchmarks.workspace import Shape, Workspace, has_md5sum
 
-NAMES = ('archive', 'metadata', 'dataset', 'catalog', 'dicomweb', 'startup', 'xnat')
+NAMES = (
+    'archive',
+    'metadata',
+    'dataset',
+    'images',
+    'catalog',
+    'dicomweb',
+    'startup',
+    'xnat',
+)
 _IMAGE_BYTES = 120_000
 
 
@@ -105,6 +123,8 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
     many = Shape('many', 'images', args.many)
     if 'dataset' in args.only:
         yield from dataset.measure(workspace, args.many)
+    if 'images' in args.only:
+        yield from images.measure(workspace, args.files)
     if 'catalog' in args.only:
         yield from catalog.measure(workspace, args.files, args.visits)
     if 'startup' in args.only:

@@ -20,6 +20,9 @@
     +-- RebuildError         a DICOM file cannot be made of a damaged DICOMweb tree
     +-- GitError               git refused to make the dataset
     |   +-- DamagedExportError a deposited dataset cannot be unpacked
+    +-- StoreReadError         the store does not let something be read, or is not there
+    |   +-- NoRangesError      a server sends no parts of a file
+    |   +-- ReplacedTarballError a tarball is not the one that a clone knows
     +-- XnatError              an XNAT server did not do what it was asked for
         +-- XnatAccessError    it refuses the user, or the user has no right (also
         |                      a PreconditionError)
@@ -43,11 +46,14 @@ __all__ = [
     'IdentifierError',
     'MetadataError',
     'MissingInputError',
+    'NoRangesError',
     'PictureError',
     'PreconditionError',
     'RebuildError',
+    'ReplacedTarballError',
     'SourceError',
     'StoreAccessError',
+    'StoreReadError',
     'StoreWriteError',
     'TarballError',
     'ViewerError',
@@ -148,6 +154,35 @@ class ViewerError(IcfError):
 
 class RebuildError(IcfError):
     """A file of a DICOMweb tree is missing or damaged"""
+
+
+class StoreReadError(IcfError):
+    """A file of a store cannot be read: refused, missing, or no connection
+
+    Parameters
+    ----------
+    message
+        What is wrong.
+    status_code
+        HTTP status of the answer, 0 if there was none.
+    is_passing
+        Whether it may work a little later.
+    """
+
+    def __init__(
+        self, message: str, *, status_code: int = 0, is_passing: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.is_passing = is_passing
+
+
+class NoRangesError(StoreReadError):
+    """A server sends no parts of a file, but the whole file can be had"""
+
+
+class ReplacedTarballError(StoreReadError):
+    """A store has another tarball in place of the one that a clone knows"""
 
 
 class XnatError(IcfError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import binascii
 import os
+import re
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 CHUNK_SIZE = 1 << 16
+# all that clients of this package ask for (RFC 9110, 14.2)
+RANGE = re.compile(r'bytes=(\d+)-(\d+)')
 # what a catalog has; fixed, as the system of a machine may know others
 CONTENT_TYPES = {
     '.css': 'text/css; charset=utf-8',
@@ -44,12 +47,15 @@ class Request:
         HTTP status code of the response.
     sent
         Bytes of the response's body that were sent.
+    head
+        Bytes of the request, and of the response before its body.
     """
 
     method: str
     path: str
     status: int
     sent: int
+    head: int = field(default=0, repr=False, compare=False)
 
 
 class StoreServer(ThreadingHTTPServer):
@@ -125,6 +131,9 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
     server: StoreServer
     # a client comes back on the same connection with its password
     protocol_version = 'HTTP/1.1'
+    # or the content waits for the client to acknowledge the headers, 40 ms each
+    disable_nagle_algorithm = True
+    _head = 0
 
     def do_GET(self) -> None:
         """Send a file"""
@@ -151,18 +160,34 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
             return
         sent = 0
         with file:
+            size = os.fstat(file.fileno()).st_size
+            part = self._find_part(size)
+            status = HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK
+            start, end = part or (0, size)
             try:
-                self.send_response(HTTPStatus.OK)
+                self.send_response(status)
                 for name, value in self._describe(path).items():
                     self.send_header(name, value)
-                self.send_header('Content-Length', str(os.fstat(file.fileno()).st_size))
+                if part:
+                    self.send_header('Content-Range', f'bytes {start}-{end - 1}/{size}')
+                self.send_header('Content-Length', str(end - start))
                 self.end_headers()
-                if self.command == 'GET':
-                    while chunk := file.read(CHUNK_SIZE):
-                        self.wfile.write(chunk)
-                        sent += len(chunk)
+                file.seek(start)
+                todo = end - start if self.command == 'GET' else 0
+                while todo and (chunk := file.read(min(todo, CHUNK_SIZE))):
+                    self.wfile.write(chunk)
+                    sent += len(chunk)
+                    todo -= len(chunk)
             finally:
-                self._note(HTTPStatus.OK, sent)
+                self._note(status, sent)
+
+    def _find_part(self, size: int) -> tuple[int, int] | None:
+        """Where the part begins and ends that is asked for, if it is one"""
+        match = RANGE.fullmatch(self.headers.get('Range', ''))
+        if not match:
+            return None
+        start, end = int(match[1]), min(int(match[2]) + 1, size)
+        return (start, end) if start < end else None
 
     def _is_authorized(self) -> bool:
         scheme, _, encoded = self.headers.get('Authorization', '').partition(' ')
@@ -199,8 +224,14 @@ class StoreRequestHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self._note(status, 0)
 
+    def flush_headers(self) -> None:
+        """Send what comes before the content, and count it"""
+        self._head = sum(map(len, getattr(self, '_headers_buffer', [])))
+        super().flush_headers()
+
     def _note(self, status: HTTPStatus, sent: int) -> None:
-        self.server.note(Request(self.command, self.path, int(status), sent))
+        head = len(self.raw_requestline) + len(bytes(self.headers)) + self._head
+        self.server.note(Request(self.command, self.path, int(status), sent, head))
 
 
 @contextmanager

@@ -19,8 +19,10 @@ PACKAGES = sorted(
 )
 # a package may import those of lower layers, and itself
 LAYERS = {
+    '__init__': 1,
     'errors': 0,
     'progress': 0,
+    'settings': 0,
     'store': 1,
     'dicom': 2,
     'dataset': 3,
@@ -31,7 +33,13 @@ LAYERS = {
     'verify': 4,
     'commands': 5,
 }
-KNOW_DATALAD = ('__init__.py', 'dataset/remote.py', 'catalog/render.py', 'commands/')
+KNOW_DATALAD = (
+    'settings.py',
+    'dataset/login.py',
+    'dataset/remote.py',
+    'catalog/render.py',
+    'commands/',
+)
 
 
 def name_of(path):
@@ -119,3 +127,15 @@ def test_datalad_starts_without_pydicom(run):
     loaded = done.stdout.split()
     assert 'datalad_icf.commands.archive' in loaded
     assert 'pydicom' not in loaded
+
+
+def test_the_special_remote_starts_without_datalad(run):
+    """git-annex starts it for each ``get``, and DataLad takes longer than an image"""
+    import sys
+
+    code = 'import datalad_icf.dataset.remote, sys; print(*sys.modules)'
+    done = run(sys.executable, '-c', code)
+    assert done.code == 0
+    loaded = {name.split('.')[0] for name in done.stdout.split()}
+    assert 'datalad_icf' in loaded
+    assert not loaded & {'datalad', 'datalad_next', 'requests', 'pydicom', 'keyring'}

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from datalad_next.constraints import Constraint
 
+# the defaults, also where this package was imported before DataLad
+import datalad_icf.settings  # noqa: F401
 from datalad_icf.errors import PreconditionError
 from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from hashlib import md5 as _md5
 from struct import unpack
+from typing import NamedTuple
 from urllib.parse import quote
 
 _DIGITS = '0123456789zqjxkmvwgpfZQJXKMVWGPF'
@@ -21,9 +22,14 @@ _KEY_IN_FILE_NAME = str.maketrans({'&': '&a', '%': '&s', ':': '&c', '/': '%'})
 # what neither a line of git-annex nor the syntax of the URL can hold
 _NOT_IN_LOCATOR = re.compile('[&#\0-\x1f\x7f\ud800-\udfff]')
 
+# a path may have anything in it, as older tools wrote it without a look
 _LOCATOR = re.compile(
-    r'dl\+archive:(.+?)#.*&size=(\d+)&atype=tar&offset=(\d+)', re.DOTALL
+    r'dl\+archive:([^#]+)#path=(.+)&size=(\d+)(?:&atype=([a-z0-9]+))?'
+    r'(?:&offset=(\d+))?',
+    re.DOTALL,
 )
+_SIZE_IN_KEY = re.compile(r'[A-Z0-9_]+(?:-[a-zA-Z]\d+)*?-s(\d+)-')
+_MD5_IN_KEY = re.compile(r'MD5E?(?:-[a-zA-Z]\d+)*--([0-9a-f]{32})(?:\..*)?', re.DOTALL)
 
 
 def encode_name(name: str) -> bytes:
@@ -135,22 +141,74 @@ def build_locator(
     return url, by_name and path == dataset_path(path)
 
 
-def parse_locator(url: str) -> tuple[str, int, int] | None:
-    """Read what is needed to find a member by its offset
+class Locator(NamedTuple):
+    """What the URL of a member of a tarball says
+
+    Attributes
+    ----------
+    tar_key
+        Key of the tarball.
+    path
+        Name of the member, percent-encoded where the syntax has no place for it.
+    size
+        Size of the member in bytes.
+    offset
+        Position of its first byte in the tarball, if known.
+    """
+
+    tar_key: str
+    path: str
+    size: int
+    offset: int | None
+
+
+def parse_locator(url: str) -> Locator | None:
+    """Read the URL of a member of a tarball, also one that older tools wrote
 
     Returns
     -------
-    tuple or None
-        Key of the tarball, size and offset of the member in bytes; nothing if
-        the URL has no offset.
+    Locator or None
+        Nothing if it is no such URL, or that of another kind of archive.
 
     Examples
     --------
     >>> parse_locator('dl+archive:KEY#path=a.dcm&size=5&atype=tar&offset=1536')
-    ('KEY', 5, 1536)
+    Locator(tar_key='KEY', path='a.dcm', size=5, offset=1536)
+    >>> parse_locator('dl+archive:MD5E-s9--0.tar#path=a&b#c.dcm&size=5')
+    Locator(tar_key='MD5E-s9--0.tar', path='a&b#c.dcm', size=5, offset=None)
     """
     match = _LOCATOR.fullmatch(url)
-    return (match[1], int(match[2]), int(match[3])) if match else None
+    if not match:
+        return None
+    tar_key, path, size, kind, offset = match.groups()
+    # a compressed one has no members at positions that could be read
+    if kind not in (None, 'tar') or (offset is None and not tar_key.endswith('.tar')):
+        return None
+    return Locator(tar_key, path, int(size), None if offset is None else int(offset))
+
+
+def size_of_key(key: str) -> int | None:
+    """Size of the content of a key in bytes, if it says so
+
+    Examples
+    --------
+    >>> size_of_key('MD5E-s5--67a93cdb78213b2487367fffd298883c.dcm')
+    5
+    """
+    match = _SIZE_IN_KEY.match(key)
+    return int(match[1]) if match else None
+
+
+def md5_of_key(key: str) -> str | None:
+    """MD5 of the content of a key, if it says so
+
+    Examples
+    --------
+    >>> md5_of_key('MD5E-s5--67a93cdb78213b2487367fffd298883c.dcm')
+    '67a93cdb78213b2487367fffd298883c'
+    """
+    match = _MD5_IN_KEY.fullmatch(key)
+    return match[1] if match else None
 
 
 def dataset_path(path: str) -> str:

@@ -148,13 +148,36 @@ def test_datalad_next_reads_a_locator(path):
 @pytest.mark.parametrize('path', ['a.dcm', 'a&size=7', 'a#path=b', 'a\nb', '\udcff'])
 def test_the_offset_of_a_locator_can_be_read_again(path):
     url, _ = build_locator(TAR_KEY, path, 5, 1536)
-    assert parse_locator(url) == (TAR_KEY, 5, 1536)
+    found = parse_locator(url)
+    assert (found.tar_key, found.size, found.offset) == (TAR_KEY, 5, 1536)
+
+
+@pytest.mark.parametrize(
+    'path', ['a.dcm', 'a&b', 'a&size=7&size=8', 'a#path=b', './a', 'a&atype=zip']
+)
+def test_a_locator_of_older_tools_is_read_whatever_the_name(path):
+    url = f'dl+archive:{TAR_KEY}#path={path}&size=5'
+    assert parse_locator(url) == (TAR_KEY, path, 5, None)
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'http://127.0.0.1/a',
+        f'dl+archive:{TAR_KEY}#path=a.dcm',
+        f'dl+archive:{TAR_KEY}#path=a.dcm&size=5&atype=zip',
+        'dl+archive:MD5E-s9--0.tar.gz#path=a.dcm&size=5&atype=tar',
+        'dl+archive:MD5E-s9--0.zip#path=a.dcm&size=5',
+    ],
+)
+def test_what_is_no_member_of_a_plain_tarball_is_no_locator(url):
+    assert parse_locator(url) is None
 
 
 def test_a_locator_without_offset_has_none():
     url, _ = build_locator(TAR_KEY, 'a.dcm', 5, None)
     assert url == f'dl+archive:{TAR_KEY}#path=a.dcm&size=5&atype=tar'
-    assert parse_locator(url) is None
+    assert parse_locator(url).offset is None
 
 
 @pytest.mark.parametrize(

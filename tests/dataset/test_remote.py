@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import md5
 from pathlib import Path
 
 import pytest
-from datalad_next.annexremotes import RemoteError
+from annexremote import RemoteError, UnsupportedRequest
 from datalad_next.annexremotes.archivist import ArchivistRemote
-from datalad_next.runners import CommandError
 
 from datalad_icf.dataset import build_locator
+from datalad_icf.dataset import remote as module
+from datalad_icf.dataset.keys import build_key, object_path
 from datalad_icf.dataset.remote import IcfArchivistRemote
 
 # no part of it is there twice
@@ -20,88 +22,194 @@ KEY = 'MD5E-s10240--00000000000000000000000000000000.tar'
 class Annex:
     """git-annex, as far as the special remote asks it"""
 
-    def __init__(self, *urls):
+    def __init__(self, git_dir, urls):
+        self.git_dir = git_dir
         self.urls = urls
 
+    def getgitdir(self):
+        return str(self.git_dir)
+
     def geturls(self, key, prefix):
-        return [url for url in self.urls if url.startswith(prefix)]
+        return [url for url in self.urls.get(key, []) if url.startswith(prefix)]
+
+    def dirhash(self, key):
+        return object_path(key)[:6]
+
+    def dirhash_lower(self, key):
+        return 'abc/def/'
+
+    def debug(self, *args):
+        pass
+
+    progress = debug
 
 
-class Repository:
-    """A clone which may have the tarball, or cannot get it"""
+def key_of(content):
+    return build_key(md5(content).hexdigest(), len(content), 'a.dcm')
 
-    def __init__(self, directory, *, has_tarball, pretends):
-        self.dot_git = directory
-        self.pretends = pretends
-        self.has_tarball = has_tarball
-        if has_tarball:
-            (directory / 'tarball').write_bytes(CONTENT)
 
-    def call_annex_oneline(self, args):
-        assert args == ['contentlocation', KEY]
-        if not self.has_tarball:
-            raise CommandError('contentlocation')
-        return 'tarball'
-
-    def call_annex(self, args):
-        assert args == ['get', '--key', KEY]
-        if not self.pretends:
-            raise CommandError('get', stderr='no route to host')
+def key_at(offset, size):
+    return key_of(CONTENT[offset : offset + size])
 
 
 @pytest.fixture
-def make_remote(tmp_path):
-    def make_remote(*urls, has_tarball=True, pretends=False):
-        remote = IcfArchivistRemote(Annex(*urls))
-        remote._repo = Repository(tmp_path, has_tarball=has_tarball, pretends=pretends)
+def here(tmp_path):
+    """Path of the tarball in the clone"""
+    return tmp_path / 'annex' / 'objects' / object_path(KEY)
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / 'image'
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The keys that git-annex was told to get, which it cannot"""
+    asked = []
+
+    def get(key):
+        asked.append(key)
+        return 'no route to host'
+
+    monkeypatch.setattr(module, '_get_key', get)
+    return asked
+
+
+@pytest.fixture
+def make_remote(tmp_path, here):
+    def make_remote(urls, *, has_tarball=True, content=CONTENT):
+        if has_tarball:
+            here.parent.mkdir(parents=True)
+            here.write_bytes(content)
+        remote = IcfArchivistRemote(Annex(tmp_path, urls))
+        remote.prepare()
         return remote
 
     return make_remote
 
 
+def locate(offset, size, path='a&b'):
+    return build_locator(KEY, path, size, offset)[0]
+
+
 @pytest.mark.parametrize(('offset', 'size'), [(0, 5), (512, 1024), (10235, 5), (7, 0)])
-def test_an_image_is_what_stands_at_its_offset(make_remote, tmp_path, offset, size):
-    remote = make_remote(build_locator(KEY, 'a&b', size, offset)[0])
-    remote.transfer_retrieve('key', str(tmp_path / 'image'))
-    assert (tmp_path / 'image').read_bytes() == CONTENT[offset : offset + size]
+def test_an_image_is_what_stands_at_its_offset(make_remote, target, offset, size):
+    key = key_at(offset, size)
+    make_remote({key: [locate(offset, size)]}).transfer_retrieve(key, str(target))
+    assert target.read_bytes() == CONTENT[offset : offset + size]
 
 
-def test_an_image_behind_the_end_of_the_tarball_is_told(make_remote, tmp_path):
-    remote = make_remote(build_locator(KEY, 'a&b', 6, len(CONTENT) - 5)[0])
-    with pytest.raises(RemoteError, match='ends before the image'):
-        remote.transfer_retrieve('key', str(tmp_path / 'image'))
-
-
-def test_a_tarball_that_cannot_be_got_is_told_with_the_reason(make_remote, tmp_path):
-    url, _ = build_locator(KEY, 'a&b', 5, 512)
-    remote = make_remote(url, has_tarball=False)
-    with pytest.raises(RemoteError, match=f'{KEY}.*no route to host'):
-        remote.transfer_retrieve('key', str(tmp_path / 'image'))
-
-
-def test_a_tarball_that_is_not_here_after_all_is_told(make_remote, tmp_path):
-    url, _ = build_locator(KEY, 'a&b', 5, 512)
-    remote = make_remote(url, has_tarball=False, pretends=True)
-    with pytest.raises(RemoteError, match=f'could not get the tarball, {KEY}'):
-        remote.transfer_retrieve('key', str(tmp_path / 'image'))
-
-
-def test_a_locator_without_offset_is_left_to_archivist(
-    make_remote, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ('key', 'place', 'problem'),
+    [
+        (key_at(512, 5), locate(513, 5), 'something else'),
+        (key_at(512, 5), locate(512, 6), '6 bytes instead of 5'),
+        ('MD5E-s6--' + '0' * 32 + '.dcm', locate(10235, 6), 'ends before'),
+    ],
+)
+def test_what_is_not_the_image_is_told_and_not_left_behind(
+    make_remote, target, asked, key, place, problem
 ):
+    with pytest.raises(RemoteError, match=problem):
+        make_remote({key: [place]}).transfer_retrieve(key, str(target))
+    assert not target.exists()
+
+
+def test_a_tarball_of_another_size_is_told(make_remote, target, asked):
+    key = key_at(512, 5)
+    remote = make_remote({key: [locate(512, 5)]}, content=CONTENT + b'more')
+    with pytest.raises(RemoteError, match='10244 bytes instead of 10240'):
+        remote.transfer_retrieve(key, str(target))
+    assert not asked
+
+
+def test_a_damaged_tarball_here_is_no_hindrance_where_there_is_another(
+    make_remote, target, tmp_path
+):
+    (tmp_path / 'store.tar').write_bytes(CONTENT)
+    key = key_at(512, 5)
+    urls = {key: [locate(512, 5)], KEY: [(tmp_path / 'store.tar').as_uri()]}
+    make_remote(urls, content=bytes(10240)).transfer_retrieve(key, str(target))
+    assert target.read_bytes() == CONTENT[512:517]
+
+
+def test_of_several_problems_a_replaced_tarball_is_told(
+    make_remote, target, tmp_path, asked
+):
+    (tmp_path / 'other.tar').write_bytes(b'other')
+    key = key_at(512, 5)
+    places = [(tmp_path / name).as_uri() for name in ('a.tar', 'other.tar', 'z.tar')]
+    remote = make_remote({key: [locate(512, 5)], KEY: places}, has_tarball=False)
+    with pytest.raises(RemoteError, match='5 bytes instead of 10240'):
+        remote.transfer_retrieve(key, str(target))
+    assert not asked
+
+
+def test_a_tarball_that_cannot_be_got_is_told_with_the_reason(
+    make_remote, target, asked
+):
+    key = key_at(512, 5)
+    remote = make_remote({key: [locate(512, 5)]}, has_tarball=False)
+    for _ in range(2):
+        with pytest.raises(RemoteError, match=f'{KEY}.*no route to host'):
+            remote.transfer_retrieve(key, str(target))
+    # and nobody waits for the same again
+    assert asked == [KEY]
+
+
+def test_a_tarball_that_git_annex_got_is_read(make_remote, target, here, monkeypatch):
+    def get(key):
+        here.parent.mkdir(parents=True)
+        here.write_bytes(CONTENT)
+        return ''
+
+    monkeypatch.setattr(module, '_get_key', get)
+    key = key_at(512, 5)
+    remote = make_remote({key: [locate(512, 5)]}, has_tarball=False)
+    remote.transfer_retrieve(key, str(target))
+    assert target.read_bytes() == CONTENT[512:517]
+
+
+def test_another_kind_of_archive_is_left_to_archivist(make_remote, target, monkeypatch):
     asked = []
+    monkeypatch.setattr(ArchivistRemote, 'prepare', lambda _: None)
     monkeypatch.setattr(
         ArchivistRemote, 'transfer_retrieve', lambda _, key, path: asked.append(key)
     )
-    remote = make_remote(build_locator(KEY, 'a.dcm', 5, None)[0])
-    remote.transfer_retrieve('key', str(tmp_path / 'image'))
+    urls = {'key': ['dl+archive:MD5E-s9--0.zip#path=a.dcm&size=5&atype=zip']}
+    make_remote(urls).transfer_retrieve('key', str(target))
     assert asked == ['key']
 
 
-def test_of_several_locators_one_with_offset_is_enough(make_remote, tmp_path):
-    urls = [build_locator(KEY, 'a.dcm', 5, offset)[0] for offset in (None, 512)]
-    make_remote(*urls).transfer_retrieve('key', str(tmp_path / 'image'))
-    assert (tmp_path / 'image').read_bytes() == CONTENT[512:517]
+def test_of_several_locators_one_with_offset_is_enough(make_remote, target):
+    key = key_at(512, 5)
+    urls = {key: [locate(None, 5, 'a.dcm'), locate(512, 5, 'a.dcm')]}
+    make_remote(urls).transfer_retrieve(key, str(target))
+    assert target.read_bytes() == CONTENT[512:517]
+
+
+def test_an_image_is_there_if_a_byte_of_it_is(make_remote):
+    key = key_at(512, 5)
+    assert make_remote({key: [locate(512, 5)]}).checkpresent(key)
+
+
+@pytest.mark.parametrize(
+    ('url', 'is_claimed'),
+    [(locate(512, 5), True), (locate(None, 5), True), ('http://127.0.0.1/a', False)],
+)
+def test_urls_of_members_are_claimed(make_remote, url, is_claimed):
+    remote = make_remote({}, has_tarball=False)
+    assert remote.claimurl(url) == is_claimed
+    assert not is_claimed or remote.checkurl(url)
+
+
+def test_nothing_is_stored_or_removed(make_remote, target):
+    remote = make_remote({}, has_tarball=False)
+    with pytest.raises(UnsupportedRequest):
+        remote.transfer_store('key', str(target))
+    with pytest.raises(UnsupportedRequest):
+        remote.remove('key')
 
 
 def test_the_program_is_installed(call, tmp_path):

@@ -1,0 +1,195 @@
+"""Clones of visits: what is at a path, how it is brought up to date and set up"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datalad_icf.dataset.clone_source import Deposit
+from datalad_icf.dataset.git import ANNEX, MAIN
+from datalad_icf.dataset.places import PLACES_FILE
+from datalad_icf.errors import ConflictError, GitError
+
+PROGRAM = 'git-annex-remote-icf-archivist'
+
+
+def run_git(directory: Path, *args: str, stdin: bytes | None = None) -> str:
+    """Run git in a repository
+
+    Raises
+    ------
+    GitError
+        If it fails.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith('GIT_DIR')}
+    done = subprocess.run(
+        ['git', '-C', str(directory), *args],
+        check=False,
+        env=environment,
+        input=stdin or b'',
+        capture_output=True,
+    )
+    if done.returncode:
+        reason = ' '.join(done.stderr.decode(errors='replace').split())
+        msg = f'git {args[0]} failed in {directory}: {reason}'
+        raise GitError(msg)
+    return done.stdout.decode(errors='surrogateescape')
+
+
+def _ask_git(directory: Path, *args: str) -> str | None:
+    try:
+        return run_git(directory, *args).strip()
+    except GitError:
+        return None
+
+
+def find_clone(target: Path, deposit: Deposit) -> str | None:
+    """Look whether a path is a clone of a visit, or free for one
+
+    Returns
+    -------
+    str or None
+        Name of the remote that is the store; None if nothing is there, or an empty
+        directory.
+
+    Raises
+    ------
+    ConflictError
+        If something else is there.
+    """
+    if not os.path.lexists(target):
+        return None
+    if target.is_dir():
+        if not any(target.iterdir()):
+            return None
+        if (target / '.git').exists():
+            # of any name, as git has a setting for it
+            listed = _ask_git(
+                target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$'
+            )
+            for item in (listed or '').split('\0'):
+                variable, _, url = item.partition('\n')
+                if url == deposit.clone_url:
+                    return variable[len('remote.') : -len('.url')]
+            msg = f'{target} is a clone of something else; choose another place'
+            raise ConflictError(msg)
+    msg = f'{target} exists, and is no clone of {deposit.visit}; choose another place'
+    raise ConflictError(msg)
+
+
+def update_clone(target: Path, remote: str, deposit: Deposit) -> bool:
+    """Bring a clone to the state of the deposit, if that is another one
+
+    Parameters
+    ----------
+    target
+        The clone.
+    remote
+        Name of the remote that is the store.
+    deposit
+        What the store has.
+
+    Returns
+    -------
+    bool
+        Whether there was something new.
+
+    Raises
+    ------
+    ConflictError
+        If the clone has commits or changes of its own.
+    GitError
+        If git fails.
+    """
+    # older tools have another name for it
+    main = next((ref for ref in deposit.refs if ref != ANNEX), MAIN)
+    tracking = f'refs/remotes/{remote}/'
+    former, annex, head = (
+        _ask_git(target, 'rev-parse', '--verify', '--quiet', name)
+        for name in (
+            main.replace('refs/heads/', tracking),
+            ANNEX.replace('refs/heads/', tracking),
+            'HEAD',
+        )
+    )
+    if (former, annex) == (deposit.refs.get(main), deposit.refs.get(ANNEX)):
+        return False
+    is_newer = former != deposit.refs.get(main)
+    if is_newer:
+        changes = run_git(target, 'status', '--porcelain', '--untracked-files=no')
+        if head != former or changes:
+            msg = (
+                f'{target} has changes of its own, and the store has a newer dataset '
+                f'of {deposit.visit}; clone it to another place, or fetch and merge by '
+                'hand'
+            )
+            raise ConflictError(msg)
+    run_git(target, 'fetch', '--quiet', remote)
+    if is_newer:
+        # a dataset that replaces another has no history in common with it
+        newer = main.replace('refs/heads/', tracking)
+        run_git(target, 'reset', '--quiet', '--hard', newer)
+    run_git(target, 'annex', 'merge', '--quiet')
+    return True
+
+
+def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
+    """Let a clone read images by ranges
+
+    Returns
+    -------
+    list of str
+        What somebody should look at.
+    """
+    if deposit.tarball_url:
+        git_dir = run_git(target, 'rev-parse', '--absolute-git-dir').removesuffix('\n')
+        places = Path(git_dir, PLACES_FILE)
+        places.parent.mkdir(exist_ok=True)
+        places.write_text(f'{deposit.tarball_url}\n')
+    if not shutil.which(PROGRAM):
+        problem = f'{PROGRAM} is not on the PATH'
+        return [f'{problem}, so an image costs the download of the whole tarball']
+    setting = 'remote.archivist.annex-externaltype'
+    if _ask_git(target, 'config', setting) != 'icf-archivist':
+        run_git(target, 'config', setting, 'icf-archivist')
+    return []
+
+
+def read_commit(target: Path) -> str:
+    """Read the commit id of a clone"""
+    return run_git(target, 'rev-parse', 'HEAD').strip()
+
+
+@contextmanager
+def nothing_left_behind(target: Path) -> Iterator[None]:
+    """Remove what is at a free path after an error"""
+    was_there = os.path.lexists(target)
+    parents = []
+    parent = target.parent
+    while not parent.exists():
+        parents.append(parent)
+        parent = parent.parent
+    try:
+        yield
+    except BaseException:
+        for path in list(target.iterdir()) if was_there else [target]:
+            _remove_tree(path)
+        for parent in parents:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a file, or a directory that git-annex protects from that"""
+    if path.is_dir() and not path.is_symlink():
+        for directory, _, _ in os.walk(path):
+            os.chmod(directory, stat.S_IRWXU)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

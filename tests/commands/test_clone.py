@@ -1,0 +1,155 @@
+"""``icf-clone`` of a store in the file system, and what it refuses"""
+
+from __future__ import annotations
+
+import datalad.api
+import pytest
+
+from datalad_icf.dataset import deposit_dataset
+from datalad_icf.dataset.clone import nothing_left_behind
+from datalad_icf.dicom import deposit_metadata
+
+
+@pytest.fixture(scope='module')
+def clone():
+    """Clone, and return the records"""
+
+    def clone(*args, **kwargs):
+        return datalad.api.icf_clone(
+            *args,
+            **kwargs,
+            on_failure='ignore',
+            result_renderer='disabled',
+            return_type='list',
+        )
+
+    return clone
+
+
+@pytest.fixture
+def deposited(archived):
+    deposit_metadata(archived)
+    deposit_dataset(archived, store_url='http://store.test')
+    return archived
+
+
+@pytest.fixture
+def clone_visit(clone, deposited):
+    return lambda *a, visit='V01', **k: clone(
+        *a, **{'id': ('S1', visit), 'store_dir': deposited.store_dir, **k}
+    )
+
+
+def test_a_clone_is_ready_for_single_images(clone_visit, deposited, tmp_path, run):
+    target = tmp_path / 'mine'
+    (record,) = clone_visit(target)
+    assert record['status'] == 'ok'
+    assert record['type'] == 'dataset'
+    assert record['path'] == str(target)
+    assert (record['study_id'], record['visit_id']) == ('S1', 'V01')
+    assert record['commit'] in deposited.refs.read_text()
+    config = run('git', 'config', 'remote.archivist.annex-externaltype', cwd=target)
+    assert config.stdout == 'icf-archivist\n'
+    # from the tarball of the store, whose URL does not exist
+    done = run('git', 'annex', 'get', 'S1_V01', cwd=target)
+    assert done.code == 0
+    (again,) = clone_visit(target)
+    assert again['status'] == 'notneeded'
+
+
+def test_a_repository_around_is_left_alone(clone_visit, tmp_path, run, monkeypatch):
+    # which DataLad's own clone makes one of git-annex
+    run('git', 'init', 'around')
+    monkeypatch.chdir(tmp_path / 'around')
+    before = run('git', 'config', '--list', '--local', cwd=tmp_path / 'around').stdout
+    (record,) = clone_visit('../mine')
+    assert record['path'] == str(tmp_path / 'mine')
+    assert record['status'] == 'ok'
+    after = run('git', 'config', '--list', '--local', cwd=tmp_path / 'around').stdout
+    assert after == before
+
+
+def test_a_newer_deposit_is_brought_to_the_clone_unless_it_has_changes(
+    clone_visit, deposited, tmp_path, run
+):
+    target = tmp_path / 'mine'
+    clone_visit(target)
+    deposit_dataset(deposited, store_url='http://other.test', replace=True)
+    (target / 'own').write_text('')
+    (record,) = clone_visit(target)
+    assert record['status'] == 'ok'
+    assert record['commit'] in deposited.refs.read_text()
+    assert (target / 'own').exists()
+    whereis = run('git', 'annex', 'whereis', 'icf', cwd=target)
+    assert 'http://other.test/S1/V01_dicom.tar' in whereis.stdout
+    run('git', '-c', 'user.name=x', '-c', 'user.email=x', 'add', '.', cwd=target)
+    deposit_dataset(deposited, store_url='http://third.test', replace=True)
+    (record,) = clone_visit(target)
+    assert record['status'] == 'impossible'
+    assert 'changes of its own' in record['message']
+
+
+def test_what_is_at_the_place_of_a_clone_stays(clone_visit, tmp_path, run):
+    (tmp_path / 'file').write_text('mine')
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'file').write_text('mine')
+    run('git', 'init', 'other')
+    for name in ('file', 'full', 'other'):
+        (record,) = clone_visit(tmp_path / name)
+        assert record['status'] == 'impossible'
+        assert 'choose another place' in record['message']
+    assert (tmp_path / 'file').read_text() == 'mine'
+    assert (tmp_path / 'full' / 'file').read_text() == 'mine'
+
+
+def test_a_clone_that_fails_leaves_nothing_behind(clone_visit, deposited, tmp_path):
+    deposited.repo_export.write_bytes(b'damaged')
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'link').symlink_to('empty')
+    for target in (tmp_path / 'a' / 'b' / 'mine', tmp_path / 'link'):
+        (record,) = clone_visit(target)
+        assert record['status'] == 'error'
+        assert 'S1/V01 cannot be cloned' in record['message']
+    assert not (tmp_path / 'a').exists()
+    assert not any((tmp_path / 'empty').iterdir())
+
+
+def test_an_interrupted_clone_leaves_nothing_behind(tmp_path):
+    target = tmp_path / 'a' / 'mine'
+
+    def interrupted():
+        with nothing_left_behind(target):
+            (target / 'protected').mkdir(parents=True)
+            (target / 'protected' / 'file').write_text('')
+            (target / 'protected').chmod(0o500)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not (tmp_path / 'a').exists()
+
+
+@pytest.mark.parametrize('visit', ['V02', 'X*'])
+def test_a_visit_that_is_not_there_is_told(clone_visit, tmp_path, visit):
+    for arguments in ({}, {'superdataset': tmp_path / 'super'}):
+        (record,) = clone_visit(visit=visit, **arguments)
+        assert record['status'] == 'impossible'
+    assert not (tmp_path / 'super').exists()
+
+
+def test_there_is_one_store_and_one_place(clone_visit, tmp_path):
+    for arguments in (
+        {'store_url': 'http://store.test'},
+        {'target': tmp_path / 'a', 'superdataset': tmp_path / 'b'},
+    ):
+        (record,) = clone_visit(**arguments)
+        assert record['status'] == 'impossible'
+        assert 'either' in record['message'] or 'two stores' in record['message']
+
+
+def test_a_superdataset_is_made_where_nothing_is(clone_visit, tmp_path):
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'file').write_text('mine')
+    (record,) = clone_visit(superdataset=tmp_path / 'full')
+    assert record['status'] == 'impossible'
+    assert [p.name for p in (tmp_path / 'full').iterdir()] == ['file']

@@ -1,0 +1,149 @@
+"""Credentials of DataLad, by the realm of the server that asks for one"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode
+
+import pytest
+
+from datalad_icf.dataset.challenge import find_realms
+from datalad_icf.dataset.login import DataladLogin, find_quickly
+
+URL = 'http://store.test:81/S1/V01_dicom.tar'
+CHALLENGE = 'Basic realm="icf store", charset="UTF-8"'
+REALM = 'http://store.test:81/icf store'
+
+
+@pytest.fixture
+def manager(credman, tmp_path, monkeypatch):
+    # where git would look for the configuration of a clone
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(('DATALAD_CREDENTIAL', 'DATALAD_CONFIG')):
+            monkeypatch.delenv(name)
+    return credman
+
+
+@pytest.fixture
+def keep(manager):
+    """Keep a credential"""
+
+    def keep(name, secret, **fields):
+        fields = {'type': 'user_password', 'user': 'jane', 'realm': REALM, **fields}
+        manager.set(name, secret=secret, **{k: v for k, v in fields.items() if v})
+
+    return keep
+
+
+def decode(header):
+    scheme, _, value = header.partition(' ')
+    assert scheme == 'Basic'
+    return b64decode(value).decode()
+
+
+@pytest.mark.parametrize('secret', ['secret', 'pass: wörd\u2028%', '日本'])
+def test_a_credential_is_found_by_its_realm(keep, secret):
+    keep('other', 'wrong', realm='http://other.test/icf store')
+    keep('mine', secret)
+    assert decode(DataladLogin().find(URL, CHALLENGE)) == f'jane:{secret}'
+
+
+def test_of_several_credentials_it_is_the_one_that_was_used_last(keep, manager):
+    keep('first', 'one', **{'last-used': '2026-01-01T00:00:00'})
+    keep('second', 'two', **{'last-used': '2026-01-02T00:00:00'})
+    keep('third', 'three')
+    assert find_quickly(REALM, 'user_password')['secret'] == 'two'
+    known = manager.query(_sortby='last-used', realm=REALM)
+    assert known[0][1]['secret'] == 'two'
+
+
+def test_the_environment_is_left_to_datalad(keep, monkeypatch):
+    keep('mine', 'stored')
+    monkeypatch.setenv('DATALAD_CREDENTIAL_MINE_SECRET', 'from environment')
+    assert find_quickly(REALM, 'user_password') is None
+    import datalad
+
+    datalad.cfg.reload(force=True)
+    assert decode(DataladLogin().find(URL, CHALLENGE)) == 'jane:from environment'
+
+
+def test_a_token_answers_bearer(keep):
+    keep('token', 'abc', type='token', user=None, realm='http://store.test:81/')
+    assert DataladLogin().find(URL, 'Bearer') == 'Bearer abc'
+
+
+@pytest.mark.parametrize(
+    'challenge',
+    ['', 'Negotiate', 'Digest realm="icf store"', 'Basic realm="another"', '"=,'],
+)
+def test_what_has_no_credential_has_no_answer(keep, challenge):
+    keep('mine', 'secret')
+    login = DataladLogin(suggestion='icf-S1')
+    assert login.find(URL, challenge) is None
+    assert login.explain()
+
+
+def test_a_server_does_not_get_the_password_of_another(keep):
+    keep('mine', 'secret')
+    challenge = f'Basic realm="{REALM}"'
+    assert DataladLogin().find('http://evil.test/', challenge) is None
+
+
+def test_a_named_credential_is_used_and_becomes_that_of_the_realm(keep, manager):
+    keep('old', 'old')
+    keep('mine', 'secret', realm=None)
+    login = DataladLogin(name='mine')
+    assert decode(login.find(URL, CHALLENGE)) == 'jane:secret'
+    login.accept()
+    assert manager.get('mine')['realm'] == REALM
+    # what DataLad's own requests use from now on
+    assert manager.query(_sortby='last-used', realm=REALM)[0][0] == 'mine'
+
+
+def test_a_named_credential_of_another_realm_is_not_sent(keep):
+    keep('mine', 'secret', realm='http://other.test/')
+    assert DataladLogin(name='mine').find(URL, CHALLENGE) is None
+
+
+def test_a_named_credential_that_is_not_there_is_told_with_a_way_out(manager):
+    login = DataladLogin(name='mine')
+    assert login.find(URL, CHALLENGE) is None
+    command = f'set mine type=user_password user=USER "realm={REALM}"'
+    assert command in login.explain()
+
+
+def test_a_way_out_names_the_realm(manager):
+    login = DataladLogin(suggestion='icf-S1')
+    assert login.find(URL, CHALLENGE) is None
+    command = f'set icf-S1 type=user_password user=USER "realm={REALM}"'
+    assert command in login.explain()
+
+
+def test_what_somebody_enters_is_kept_after_it_has_worked(
+    manager, datalad_interactive_ui
+):
+    datalad_interactive_ui.staged_responses.extend(['jane', 'secret', 'chosen'])
+    login = DataladLogin()
+    assert decode(login.find(URL, CHALLENGE)) == 'jane:secret'
+    assert not manager.query(realm=REALM)
+    login.accept()
+    assert manager.get('chosen')['realm'] == REALM
+
+
+@pytest.mark.parametrize(
+    ('challenge', 'realms'),
+    [
+        ('Basic', {'basic': ''}),
+        ('Basic realm="a\\"b, c=d"', {'basic': 'a"b, c=d'}),
+        ('basic charset=utf-8 , realm = x', {'basic': 'x'}),
+        (
+            'Negotiate dGVzdA==, Basic realm=x, Bearer scope="a b", realm="y"',
+            {'negotiate': '', 'basic': 'x', 'bearer': 'y'},
+        ),
+        (',,', {}),
+    ],
+)
+def test_challenges_are_read_as_they_stand_in_the_standard(challenge, realms):
+    expected = {k: f'http://store.test:81/{v}' for k, v in realms.items()}
+    assert find_realms(URL, challenge) == expected

@@ -1,0 +1,100 @@
+"""``icf-clone`` over http with a password, and a dataset of a study for others"""
+
+from __future__ import annotations
+
+import pytest
+
+from datalad_icf.dataset import deposit_dataset
+
+
+def icf_clone(person, server, *args, visit='V01', study='S1'):
+    command = ('datalad', '-f', 'json', 'icf-clone', '--id', study, visit)
+    return person.try_run(*command, '--store-url', server.url, *args)
+
+
+def test_a_visit_is_cloned_by_its_identifiers(reader, server, phantom, digest):
+    outcome = icf_clone(reader, server, 'by identifiers')
+    (record,) = outcome.records
+    assert (record['status'], record['commit']) == ('ok', phantom.dataset.commit)
+    assert record['clone_url'] == phantom.dataset.clone_url
+    seen = len(server.requests)
+    image = phantom.instances[5]
+    clone = reader.directory / 'by identifiers'
+    reader.run('datalad', 'get', image.path, cwd=clone)
+    assert digest(clone / image.path) == image.md5
+    assert sum(r.sent for r in server.requests[seen:]) == image.size
+    (record,) = icf_clone(reader, server, 'by identifiers').records
+    assert record['status'] == 'notneeded'
+
+
+def test_somebody_without_a_password_is_told_how_to_get_in(
+    stranger, server, phantom, make_person
+):
+    outcome = icf_clone(stranger, server, 'mine')
+    assert outcome.code != 0
+    (record,) = outcome.records
+    assert record['status'] == 'impossible'
+    assert f'"realm={server.url}/icf-store"' in record['message']
+    assert 'datalad credentials set' in record['message']
+    assert not (stranger.directory / 'mine').exists()
+
+
+def test_a_named_credential_is_kept_for_the_realm(server, phantom, make_person):
+    person = make_person('named')
+    person.run(
+        *('datalad', 'credentials', 'set', 'mine', 'type=user_password', 'user=reader'),
+        DATALAD_CREDENTIAL_MINE_SECRET='pass word: 1%',
+    )
+    outcome = icf_clone(person, server, 'clone', '--credential', 'mine')
+    assert outcome.records[0]['status'] == 'ok', outcome.text
+    # also for DataLad itself
+    person.run('datalad', 'get', 'icf', cwd=person.directory / 'clone')
+
+
+@pytest.fixture(scope='module')
+def study(deposit_visit, image, tar):
+    for visit in ('V01', 'V02', 'W03'):
+        content = image(PatientComments=visit)
+        deposited = deposit_visit('S5', visit, tar((f'S5_{visit}/a.dcm', content)))
+    return deposited
+
+
+def test_a_study_is_a_dataset_that_others_clone_with_datalad(
+    study, store, reader, make_person, server, password, phantom
+):
+    steps = ('--id', 'S5', '*', '-o', str(store), '--store-url', server.url)
+    reader.run('datalad', 'icf-catalog', *steps)
+    outcome = icf_clone(
+        reader, server, '--superdataset', 'study', study='S5', visit='V0*'
+    )
+    assert [r['status'] for r in outcome.records] == ['ok'] * 3
+    # and one more
+    outcome = icf_clone(
+        reader, server, '--superdataset', 'study', study='S5', visit='*'
+    )
+    statuses = {r['path'].rpartition('/')[2]: r['status'] for r in outcome.records}
+    assert statuses == {
+        'V01': 'notneeded',
+        'V02': 'notneeded',
+        'W03': 'ok',
+        'study': 'ok',
+    }
+    directory = reader.directory / 'study'
+    assert reader.run('git', 'status', '--porcelain', cwd=directory).stdout == ''
+    other = make_person('other')
+    other.set_password(server, password)
+    clone = other.clone(str(directory), 'theirs')
+    other.run('datalad', 'get', '-n', 'V02', cwd=clone)
+    assert (clone / 'V02' / 'S5_V02' / 'a.dcm').is_symlink()
+    other.run('datalad', 'get', 'V02/S5_V02/a.dcm', cwd=clone)
+    assert (clone / 'V02' / 'S5_V02' / 'a.dcm').exists()
+    # a newer deposit
+    deposit_dataset(
+        study.paths,
+        store_url=server.url.replace('127.0.0.1', 'localhost'),
+        replace=True,
+    )
+    outcome = icf_clone(
+        reader, server, '--superdataset', 'study', study='S5', visit='W03'
+    )
+    assert [r['status'] for r in outcome.records] == ['ok', 'ok']
