@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -59,6 +60,14 @@ def run_in_processes(
             worker.begin(task)
             return
 
+    def end() -> None:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join()
+
+    # an interrupt elsewhere may leave the iterator as it is until then
+    atexit.register(end)
     try:
         for _ in range(jobs):
             begin_next()
@@ -72,10 +81,8 @@ def run_in_processes(
                     begin_next(worker)
                 yield task, result
     finally:
-        for worker in workers:
-            worker.stop()
-        for worker in workers:
-            worker.join()
+        atexit.unregister(end)
+        end()
 
 
 class _Worker(Generic[Task, Result]):

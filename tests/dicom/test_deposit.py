@@ -239,7 +239,7 @@ def test_another_tarball_is_refused_with_nothing_touched(archived, visit_files):
 
 
 def test_a_file_that_changes_meanwhile_leaves_nothing(paths, visit_files):
-    last = sorted(visit_files.rglob('*.dcm'))[-1]
+    last = max(visit_files.rglob('*.dcm'))
 
     @contextmanager
     def progress(label, total, unit):
@@ -297,7 +297,7 @@ def test_a_failure_between_tarball_and_metadata_is_completed_by_the_next_run(
 
     with monkeypatch.context() as patch:
         patch.setattr(deposit, '_write_metadata', fail)
-        with pytest.raises(IcfError, match='archived, but .*disk full'):
+        with pytest.raises(IcfError, match=r'archived, but .*disk full'):
             deposit_visit(paths, visit_files)
     assert set(contents(paths)) == {paths.tarball.name, paths.md5sum.name}
     archived, described = deposit_visit(paths, visit_files)
