@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalad_icf.commands.results import Outcome, count
 from datalad_icf.dicom import Attribute
 from datalad_icf.errors import IcfError
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
+
+if TYPE_CHECKING:
+    from datalad_icf.dicomweb import TreeReport
 
 Result = TypeVar('Result')
 
@@ -54,7 +57,8 @@ class Steps:
         Raises
         ------
         IcfError
-            Of the first step that fails; what was done before stays.
+            Of the first step that fails; what was done before stays. Images that
+            cannot be shown fail last.
         """
         from datalad_icf.dataset import deposit_dataset
         from datalad_icf.dicom import DEFAULT_ATTRIBUTES, deposit_visit
@@ -68,7 +72,7 @@ class Steps:
             progress=progress,
         )
         dataset = _name(
-            'dataset',
+            'icf-deposit-dataset',
             lambda: deposit_dataset(paths, store_url=self.store_url, progress=progress),
         )
         parts = {
@@ -77,12 +81,23 @@ class Steps:
             'dataset': dataset.is_new or bool(dataset.restored),
         }
         warnings = [*archived.warnings, *described.warnings, *dataset.warnings]
+        lost: list[str] = []
         if self.dicomweb:
-            parts['dicomweb'] = _name(
-                'dicomweb', lambda: self._convert(paths, progress, warnings)
-            )
+            tree = _name('icf-dicomweb', lambda: self._convert(paths, progress))
+            parts['dicomweb'] = tree.is_new
+            lost = list(dict.fromkeys(problem['path'] for problem in tree.failed))
+            if minor := len(tree.state.problems) - len(tree.failed):
+                what = count(minor, 'data element')
+                warnings.append(f'{what} not converted as they stand; see icf-dicomweb')
         # last, as it shows the others
-        parts['catalog'] = _name('catalog', lambda: self._show(paths))
+        parts['catalog'] = _name('icf-catalog', lambda: self._show(paths))
+        if lost:
+            # all else is there, and this is so whenever it is tried again
+            msg = (
+                f'deposited, but icf-dicomweb: {count(len(lost), "file")} not '
+                f'converted as a whole, of which the first is {lost[0]!r}'
+            )
+            raise IcfError(msg)
         made = [name for name, is_new in parts.items() if is_new]
         message = (
             f'{count(archived.instances, "image")}, {archived.size / 1e6:.1f} MB; '
@@ -102,9 +117,7 @@ class Steps:
             },
         )
 
-    def _convert(
-        self, paths: VisitPaths, progress: Progress, warnings: list[str]
-    ) -> bool:
+    def _convert(self, paths: VisitPaths, progress: Progress) -> TreeReport:
         from datalad_icf.dicomweb import (
             PictureWorker,
             TreeOptions,
@@ -114,18 +127,7 @@ class Steps:
 
         options = TreeOptions(thumbnails=can_make_pictures())
         with PictureWorker() as pictures:
-            report = convert_visit(paths, options, pictures=pictures, progress=progress)
-        if report.failed:
-            first = report.failed[0]
-            msg = (
-                f'{len(report.failed)} files were not converted, of which the first is '
-                f'{first["path"]!r}: {first["text"]}'
-            )
-            raise IcfError(msg)
-        if report.state.problems:
-            problems = count(len(report.state.problems), 'data element')
-            warnings.append(f'{problems} not converted as they stand; see icf-dicomweb')
-        return report.is_new
+            return convert_visit(paths, options, pictures=pictures, progress=progress)
 
     def _show(self, paths: VisitPaths) -> bool:
         from datalad_icf.catalog import CatalogSettings, update_catalog

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
 
 from datalad_icf.errors import IcfError
 
 Task = TypeVar('Task')
 Result = TypeVar('Result')
 
-# of a worker: what it does, and whether it is at it
-_work: Callable[[Any], Any] | None = None
+_FORK = multiprocessing.get_context('fork')
+# of a worker: whether it is at work, and whether it was told to stop
 _is_busy = False
+_is_stopped = False
 
 
 class WorkerLostError(IcfError):
@@ -43,60 +45,134 @@ def run_in_processes(
 
     Notes
     -----
-    An interrupt ends work that has begun with a `KeyboardInterrupt` of its own, so
-    that it can clean up, and no other begins.
+    A process that is killed takes only its own task with it, and another one takes
+    its place. An interrupt ends tasks that have begun with a `KeyboardInterrupt` of
+    their own, so that they can clean up, and no other begins. If this process is
+    killed, the others finish what they have begun.
     """
-    pool = ProcessPoolExecutor(
-        min(jobs, len(tasks)),
-        # what was imported need not be imported again, and closures need no names
-        mp_context=multiprocessing.get_context('fork'),
-        initializer=_start_worker,
-        initargs=(work,),
-    )
-    # of which this process is to know nothing
-    others = set(multiprocessing.active_children())
-    futures: dict[Future[Result], Task] = {}
+    todo = iter(tasks)
+    workers: set[_Worker[Task, Result]] = set()
+
+    def begin_next(worker: _Worker[Task, Result] | None = None) -> None:
+        for task in todo:
+            worker = worker or _Worker(work)
+            workers.add(worker)
+            worker.begin(task)
+            return
+
+    def end() -> None:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.join()
+
+    # an interrupt elsewhere may leave the iterator as it is until then
+    atexit.register(end)
     try:
-        with warnings.catch_warnings():
-            # DataLad has threads, but none that holds a lock here
-            warnings.simplefilter('ignore', DeprecationWarning)
-            futures = {pool.submit(_run, task): task for task in tasks}
-        for future in as_completed(futures):
-            try:
-                result: Result | Exception = future.result()
-            except BrokenProcessPool:
-                msg = 'a process was killed before it was done; run this again'
-                result = WorkerLostError(msg)
-            yield futures.pop(future), result
+        for _ in range(jobs):
+            begin_next()
+        while busy := {worker.pipe: worker for worker in workers if worker.is_busy}:
+            for worker in [busy[pipe] for pipe in wait(list(busy))]:  # type: ignore[index]
+                task, result = worker.finish()
+                if isinstance(result, WorkerLostError):
+                    workers.remove(worker)
+                    begin_next()
+                else:
+                    begin_next(worker)
+                yield task, result
     finally:
-        if futures:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - others:
-                if child.pid:
-                    os.kill(child.pid, signal.SIGINT)
-        pool.shutdown()
+        atexit.unregister(end)
+        end()
 
 
-def _start_worker(work: Callable[[Any], Any]) -> None:
-    global _work
-    _work = work
+class _Worker(Generic[Task, Result]):
+    """A process that does one task after the other"""
+
+    def __init__(self, work: Callable[[Task], Result]) -> None:
+        self.is_busy = False
+        self._task: Task
+        self.pipe, theirs = _FORK.Pipe()
+        self._process = _FORK.Process(
+            target=_serve, args=(theirs, self.pipe, work), daemon=True
+        )
+        # an interrupt has to wait until the process knows what to do then
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with warnings.catch_warnings():
+                # DataLad has threads, but none that holds a lock here
+                warnings.simplefilter('ignore', DeprecationWarning)
+                self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        theirs.close()
+
+    def begin(self, task: Task) -> None:
+        """Begin a task"""
+        self._task = task
+        self.is_busy = True
+        # where it was killed, there will be no result
+        with suppress(OSError):
+            self.pipe.send(task)
+
+    def finish(self) -> tuple[Task, Result | Exception]:
+        """Wait until the task is done, or the process is gone"""
+        result: Result | Exception
+        try:
+            result = self.pipe.recv()
+        except (EOFError, OSError):
+            self.join()
+            code = self._process.exitcode or 0
+            how = f'killed by signal {-code}' if code < 0 else f'ended with {code}'
+            msg = f'its process was {how} before it was done; run this again'
+            result = WorkerLostError(msg)
+        self.is_busy = False
+        return self._task, result
+
+    def stop(self) -> None:
+        """Let it end"""
+        if self.is_busy and self._process.pid:
+            os.kill(self._process.pid, signal.SIGINT)
+        # whoever waits for a task, or for its result to be taken, wakes up
+        self.pipe.close()
+
+    def join(self) -> None:
+        """Wait for its end"""
+        self._process.join()
+        self.pipe.close()
+
+
+def _serve(
+    pipe: Connection, other_end: Connection, work: Callable[[Any], object]
+) -> None:
+    """What a process does"""
     signal.signal(signal.SIGINT, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    # if it stayed open, nobody would be told that the other process is gone
+    other_end.close()
+    # an OSError of the work is a result
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while not _is_stopped:
+            pipe.send(_run(work, pipe.recv()))
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    # an idle worker waits for the pool to end it, and says nothing
-    if _is_busy:
-        raise KeyboardInterrupt
-
-
-def _run(task: Any) -> Any:
+def _run(work: Callable[[Any], object], task: object) -> object:
     global _is_busy
-    assert _work
     try:
         _is_busy = True
-        return _work(task)
+        if _is_stopped:
+            raise KeyboardInterrupt
+        return work(task)
     except (IcfError, OSError) as e:
         # without what it was raised from, which need not be picklable
         return e.with_traceback(None)
     finally:
         _is_busy = False
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    global _is_stopped
+    # once: the terminal and the other process both tell, and cleaning up goes on
+    if not _is_stopped:
+        _is_stopped = True
+        if _is_busy:
+            raise KeyboardInterrupt

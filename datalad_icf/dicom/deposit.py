@@ -18,6 +18,7 @@ from datalad_icf.dicom.describe import (
 )
 from datalad_icf.dicom.header import DEFAULT_ATTRIBUTES, Attribute
 from datalad_icf.dicom.members import Member, open_part
+from datalad_icf.errors import IcfError
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import (
     InstanceMetadata,
@@ -54,7 +55,7 @@ def deposit_visit(
     Raises
     ------
     IcfError
-        See the two.
+        See the two. Of the second, it is none that says that nothing was touched.
     """
     files = (paths.tarball, paths.tarball_metadata, paths.dicoms_metadata)
     is_first = not any(os.path.lexists(path) for path in files)
@@ -67,11 +68,15 @@ def deposit_visit(
         observer=observer,
         progress=progress,
     )
-    if observer is None or not archived.is_new:
-        return archived, deposit_metadata(
-            paths, attributes=attributes, progress=progress
-        )
-    return archived, _write_metadata(paths, archived, observer)
+    try:
+        if observer is None or not archived.is_new:
+            return archived, deposit_metadata(
+                paths, attributes=attributes, progress=progress
+            )
+        return archived, _write_metadata(paths, archived, observer)
+    except IcfError as e:
+        msg = f'archived, but icf-deposit-metadata: {e}'
+        raise IcfError(msg) from e
 
 
 class _Observer:

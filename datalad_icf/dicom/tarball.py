@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,15 +114,30 @@ def _copy(
     fd = open_source(sources, file.name)
     try:
         check_unchanged(sources, file, fd)
+        path = os.path.join(sources.root, file.name)
         see = None
         if observer:
-            see = observer.begin(f'{prefix}/{file.name}', stream.size, file.size, fd)
-        stream.add_file(fd, file.size, os.path.join(sources.root, file.name), see)
-        check_unchanged(sources, file, fd)
+            with _reading(path):
+                see = observer.begin(
+                    f'{prefix}/{file.name}', stream.size, file.size, fd
+                )
+        stream.add_file(fd, file.size, path, see)
         if observer:
-            observer.end()
+            # before the last look at the file, as it may read on in it
+            with _reading(path):
+                observer.end()
+        check_unchanged(sources, file, fd)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        msg = f'{path!r} cannot be read: {e.strerror}'
+        raise SourceError(msg) from e
 
 
 class _BlockStream:
@@ -148,14 +164,10 @@ class _BlockStream:
         """Add so many bytes of a file, and let somebody see them"""
         todo = size
         while todo:
-            try:
-                with memoryview(self._block) as view:
-                    count = os.readv(fd, [view[self._fill :][:todo]])
-                    if see:
-                        see(view[self._fill : self._fill + count])
-            except OSError as e:
-                msg = f'{path!r} cannot be read: {e.strerror}'
-                raise SourceError(msg) from e
+            with _reading(path), memoryview(self._block) as view:
+                count = os.readv(fd, [view[self._fill :][:todo]])
+                if see:
+                    see(view[self._fill : self._fill + count])
             if count == 0:
                 msg = f'{path!r} is shorter than it was a moment ago; try again'
                 raise SourceError(msg)

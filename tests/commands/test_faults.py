@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from datalad_icf.dicom import archive_visit, deposit_metadata
+from datalad_icf.dicom import archive_visit, deposit_metadata, deposit_visit
 from datalad_icf.store import read_md5sum
 
 LARGE = 100_000_000
@@ -133,7 +133,7 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 
-from datalad_icf.dicom import archive_visit, deposit_metadata
+from datalad_icf.dicom import archive_visit, deposit_metadata, deposit_visit
 from datalad_icf.store import Visit, VisitPaths
 
 store, export, step, left = *sys.argv[1:4], int(sys.argv[4])
@@ -155,6 +155,8 @@ paths = VisitPaths(Path(store), Visit('S1', 'V01'))
 sys.addaudithook(count_down)
 if step == 'archive':
     archive_visit(paths, Path(export))
+elif step == 'both':
+    deposit_visit(paths, Path(export))
 else:
     deposit_metadata(paths, replace=step == 'replace')
 """
@@ -191,6 +193,24 @@ def test_a_kill_before_any_change_of_an_archive_leaves_a_finished_one_or_none(
         moment += 1
     assert moment >= 8
     assert contents(paths) == finished
+
+
+def test_a_kill_before_any_change_of_both_leaves_a_state_to_go_on_from(
+    run, paths, visit_files
+):
+    deposit_visit(paths, visit_files)
+    finished = contents(paths)
+    shutil.rmtree(paths.store_dir)
+    moment = 0
+    while crash(run, paths, visit_files, 'both', moment):
+        if paths.study_dir.exists():
+            assert contents(paths).items() <= finished.items()
+        deposit_visit(paths, visit_files)
+        assert contents(paths) == finished
+        shutil.rmtree(paths.store_dir)
+        # what comes before the tarball is the same as for an archive alone
+        moment = max(moment + 1, 7)
+    assert moment >= 12
 
 
 def test_a_kill_before_any_change_of_metadata_leaves_a_state_to_go_on_from(
