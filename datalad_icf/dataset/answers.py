@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http.client import HTTPResponse
+from typing import NamedTuple
 
 from datalad_icf.errors import (
     NoRangesError,
@@ -22,8 +22,7 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A part of a file
 
     Attributes

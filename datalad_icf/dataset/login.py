@@ -6,6 +6,7 @@ import os
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from logging import getLogger
 from typing import Any
 
@@ -181,12 +182,20 @@ def find_quickly(realm: str, kind: str) -> dict[str, str] | None:
 def _read_config(pattern: str) -> str:
     command = ['git', 'config', '--null', '--get-regexp', pattern]
     try:
-        done = subprocess.run(
-            command, check=False, stdin=subprocess.DEVNULL, capture_output=True
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
     except OSError:
         return ''
-    return done.stdout.decode(errors='surrogateescape')
+    with process:
+        with suppress(Exception):
+            # what is needed next, while git is at work; a failure is told then
+            import keyring  # noqa: F401
+        output, _ = process.communicate()
+    return output.decode(errors='surrogateescape')
 
 
 def _read_key_ring(name: str) -> str | None:

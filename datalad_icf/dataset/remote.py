@@ -5,15 +5,13 @@ one range request to the store. It is for clones of those who have this package,
 changes nothing for others: a clone asks for it by
 ``git config remote.archivist.annex-externaltype icf-archivist``.
 
-DataLad is imported late, as it takes longer than getting an image.
+What an image does not need is imported late: that takes longer than the image.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -252,6 +250,9 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
 
 def _get_key(key: str) -> str:
     """Let git-annex get a key; returns what it said"""
+    import json
+    import subprocess
+
     command = ['git', 'annex', 'get', '--json', '--json-error-messages', '--key', key]
     done = subprocess.run(
         command,
