@@ -17,6 +17,8 @@ from datalad_icf.errors import IcfError
 Task = TypeVar('Task')
 Result = TypeVar('Result')
 
+# in seconds
+_PATIENCE = 3.0
 _FORK = multiprocessing.get_context('fork')
 # of a worker: whether it is at work, and whether it was told to stop
 _is_busy = False
@@ -46,9 +48,9 @@ def run_in_processes(
     Notes
     -----
     A process that is killed takes only its own task with it, and another one takes
-    its place. An interrupt ends tasks that have begun with a `KeyboardInterrupt` of
-    their own, so that they can clean up, and no other begins. If this process is
-    killed, the others finish what they have begun.
+    its place. An interrupt ends tasks that have begun where they call
+    `check_interrupt`, so that they can clean up, and no other begins. If this process
+    is killed, the others finish what they have begun.
     """
     todo = iter(tasks)
     workers: set[_Worker[Task, Result]] = set()
@@ -83,6 +85,15 @@ def run_in_processes(
     finally:
         atexit.unregister(end)
         end()
+
+
+def check_interrupt() -> None:
+    """End the work, if it was interrupted, with a `KeyboardInterrupt`
+
+    Work that does not come by within seconds is interrupted wherever it is.
+    """
+    if _is_stopped:
+        raise KeyboardInterrupt
 
 
 class _Worker(Generic[Task, Result]):
@@ -146,6 +157,7 @@ def _serve(
 ) -> None:
     """What a process does"""
     signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGALRM, _lose_patience)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # if it stayed open, nobody would be told that the other process is gone
     other_end.close()
@@ -159,8 +171,7 @@ def _run(work: Callable[[Any], object], task: object) -> object:
     global _is_busy
     try:
         _is_busy = True
-        if _is_stopped:
-            raise KeyboardInterrupt
+        check_interrupt()
         return work(task)
     except (IcfError, OSError) as e:
         # without what it was raised from, which need not be picklable
@@ -171,8 +182,13 @@ def _run(work: Callable[[Any], object], task: object) -> object:
 
 def _interrupt(_number: int, _frame: object) -> None:
     global _is_stopped
-    # once: the terminal and the other process both tell, and cleaning up goes on
+    # once: the terminal and the other process both tell
     if not _is_stopped:
         _is_stopped = True
-        if _is_busy:
-            raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+
+
+def _lose_patience(_number: int, _frame: object) -> None:
+    # at once, and be it between making a file and knowing of it
+    if _is_busy:
+        raise KeyboardInterrupt

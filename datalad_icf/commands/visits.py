@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from datalad.log import log_progress
 
-from datalad_icf.commands.processes import run_in_processes
+from datalad_icf.commands.processes import check_interrupt, run_in_processes
 from datalad_icf.commands.results import Outcome, done, failed, visit_record
 from datalad_icf.errors import IcfError
-from datalad_icf.progress import Advance, Progress, no_progress
+from datalad_icf.progress import Advance, Progress
 from datalad_icf.store import Visit, VisitPaths, find_visits
 
 Result = TypeVar('Result')
@@ -98,10 +98,17 @@ def work_on_visits(
     progress = report_progress(logger, found[0].study_dir)
     with progress('Visits', len(found), ' visits') as advance:
         for pair in run_in_processes(
-            found, lambda paths: step(paths, no_progress), jobs=jobs
+            found, lambda paths: step(paths, _end_if_interrupted), jobs=jobs
         ):
             advance(1)
             yield pair
+
+
+@contextmanager
+def _end_if_interrupted(_label: str, _total: int, _unit: str) -> Iterator[Advance]:
+    """Progress that nobody sees, in a process that can be told to end"""
+    check_interrupt()
+    yield lambda _count: check_interrupt()
 
 
 def _try(

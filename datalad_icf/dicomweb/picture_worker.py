@@ -111,6 +111,9 @@ def _start() -> subprocess.Popen[bytes]:
         # decoders print what they think of an image
         stderr=subprocess.DEVNULL,
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths)},
+        # an interrupt of the terminal is not its business: it would look like a crash,
+        # and an image without picture is nothing that is tried again
+        start_new_session=True,
     )
 
 

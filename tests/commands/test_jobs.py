@@ -13,7 +13,11 @@ from shutil import copytree
 
 import pytest
 
-from datalad_icf.commands.processes import WorkerLostError, run_in_processes
+from datalad_icf.commands.processes import (
+    WorkerLostError,
+    check_interrupt,
+    run_in_processes,
+)
 from datalad_icf.dicom import archive_visit, deposit_metadata
 from datalad_icf.errors import ConflictError, DicomError, IcfError
 from datalad_icf.store import Visit, VisitPaths
@@ -220,7 +224,35 @@ def test_large_results_do_not_block_the_end():
     assert time.monotonic() - start < 5
 
 
-def test_no_task_begins_after_the_end(tmp_path):
+def check_end(tmp_path, work):
+    """Three tasks have begun; they end, clean up, and no other begins"""
+    tasks = run_in_processes(range(50), work, jobs=3)
+    next(tasks)
+    while len(list(tmp_path.iterdir())) < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    tasks.close()
+    assert time.monotonic() - start < 6
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {'0', *(f'{n}{end}' for n in (1, 2, 3) for end in ('', ' cleaned'))}
+
+
+def test_work_that_looks_for_an_interrupt_ends_there(tmp_path):
+    def work(number):
+        (tmp_path / str(number)).touch()
+        try:
+            for _ in range(number and 3000):
+                # not here
+                time.sleep(0.02)
+                check_interrupt()
+        except KeyboardInterrupt:
+            (tmp_path / f'{number} cleaned').touch()
+            raise
+
+    check_end(tmp_path, work)
+
+
+def test_work_that_does_not_is_ended_all_the_same(tmp_path):
     def work(number):
         (tmp_path / str(number)).touch()
         try:
@@ -229,15 +261,7 @@ def test_no_task_begins_after_the_end(tmp_path):
             (tmp_path / f'{number} cleaned').touch()
             raise
 
-    tasks = run_in_processes(range(50), work, jobs=3)
-    next(tasks)
-    while len(list(tmp_path.iterdir())) < 4:
-        time.sleep(0.01)
-    start = time.monotonic()
-    tasks.close()
-    assert time.monotonic() - start < 5
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {'0', *(f'{n}{end}' for n in (1, 2, 3) for end in ('', ' cleaned'))}
+    check_end(tmp_path, work)
 
 
 # a command that is killed or interrupted
