@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from datalad_icf.dicom import (
     Attribute,
@@ -49,6 +49,8 @@ _TAGS = wanted_tags((_DESCRIPTION, _PATIENT_ID)) | {
     _BIRTH_DATE,
     _AGE,
 }
+
+_SERIES_TAGS = tuple(sorted(_TAGS - {_SOP_CLASS_UID, _SOP_INSTANCE_UID}))
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Contents:
     whole: Whole | None = None
     ignored: int = 0
     unusable: dict[str, str] = field(default_factory=dict)
-    _series: dict[Series, Series] = field(default_factory=dict, repr=False)
+    _series: dict[tuple[Any, ...], Series] = field(default_factory=dict, repr=False)
 
     def add(
         self,
@@ -180,6 +182,11 @@ class Contents:
     def _describe(
         self, elements: dict[int, RawElement], uids: dict[int, str], folder: str
     ) -> Series:
+        # the elements as they stand in the file: most images of a series have the same
+        key = (folder, *map(elements.get, _SERIES_TAGS))
+        known = self._series.get(key)
+        if known:
+            return known
         texts, _ = attribute_values(elements, (_DESCRIPTION, _PATIENT_ID))
         series = Series(
             study_instance_uid=uids[_STUDY_INSTANCE_UID],
@@ -194,8 +201,8 @@ class Contents:
             birth_date=_text(elements, _BIRTH_DATE),
             age=_text(elements, _AGE),
         )
-        # one object for all images of a series
-        return self._series.setdefault(series, series)
+        self._series[key] = series
+        return series
 
 
 class Source(Protocol):
