@@ -9,7 +9,6 @@
    StudyViews
    VerifyReport
    Finding
-   CODES
 """
 
 from __future__ import annotations
