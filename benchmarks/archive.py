@@ -48,7 +48,7 @@ def peak_line(
 ) -> Line:
     """Compare a peak with that of ``import datalad.api``"""
     base = workspace.import_peak
-    names = ('archive', 'metadata', 'dicomweb', 'xnat')
+    names = ('archive', 'metadata', 'dicomweb', 'xnat', 'verify')
     order = 5 + 0.1 * names.index(name) + 0.01 * (shape.kind == 'large')
     return Line(
         order,

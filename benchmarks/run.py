@@ -26,12 +26,14 @@ if not __package__:
 
 from benchmarks import (
     archive,
+    batch,
     catalog,
     dataset,
     dicomweb,
     images,
     metadata,
     startup,
+    verify,
     xnat,
 )
 from benchmarks.measure import MB, BenchmarkError, Line, run_process
@@ -44,9 +46,13 @@ NAMES = (
     'images',
     'catalog',
     'dicomweb',
+    'verify',
+    'batch',
     'startup',
     'xnat',
 )
+# of a whole study, with the images
+_BATCH_VISITS = 200
 _IMAGE_BYTES = 120_000
 
 
@@ -133,12 +139,19 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
         yield from dicomweb.measure_speed(workspace)
     if 'xnat' in args.only:
         yield from xnat.measure(workspace, big)
+    if 'batch' in args.only:
+        visits = min(args.visits, _BATCH_VISITS)
+        yield from batch.measure_jobs(workspace, visits, order=8.9)
     # shape by shape, so that not all need a place on the disk at once
     for order, shape, limit in ((1, small, 2.0), (2, big, 1.6)):
         if 'archive' in args.only:
             yield from archive.measure_speed(workspace, shape, order=order, limit=limit)
         if 'metadata' in args.only:
             yield from metadata.measure_speed(workspace, shape, order=order + 2)
+        if 'verify' in args.only:
+            yield from verify.measure_speed(workspace, shape, order=8.5 + order / 10)
+        if 'batch' in args.only:
+            yield from batch.measure_deposit(workspace, shape, order=8.7 + order / 10)
         if 'dicomweb' in args.only and shape is big:
             yield from dicomweb.measure_memory(workspace, shape)
         workspace.discard(shape)
@@ -146,6 +159,8 @@ def _measure(workspace: Workspace, args: argparse.Namespace) -> Iterator[Line]:
         yield from archive.measure_memory(workspace, many)
     if 'metadata' in args.only:
         yield from metadata.measure_memory(workspace, many)
+    if 'verify' in args.only:
+        yield from verify.measure_memory(workspace, many)
     if 'dicomweb' in args.only:
         yield from dicomweb.measure_growth(workspace, many)
     workspace.discard(many)

@@ -1,6 +1,6 @@
 """Visits for benchmarks: many small images, a large one, or metadata alone
 
-Usage: ``python -m benchmarks.synthetic images|large|metadata|flat|study COUNT
+Usage: ``python -m benchmarks.synthetic images|visits|large|metadata|flat|study COUNT
 PATH``. It is run as a process of its own, so that the benchmarks need not import
 pydicom.
 """
@@ -48,6 +48,12 @@ def write_images(count: int, directory: Path) -> None:
         with open(folder / f'{uid.decode()}.dcm', 'wb') as f:
             f.write(content)
             f.write(_PIXELS[start : start + size])
+
+
+def write_visits(count: int, directory: Path) -> None:
+    """Write ``count`` visits with an image of each series, a directory for each"""
+    for index in range(count):
+        write_images(_SERIES, directory / f'V{index + 1:05d}')
 
 
 def write_large_image(megabytes: int, directory: Path) -> None:
@@ -274,6 +280,7 @@ def _build_reference(sop_class: str, uid: str) -> Dataset:
 if __name__ == '__main__':
     _WRITERS = {
         'images': write_images,
+        'visits': write_visits,
         'large': write_large_image,
         'metadata': write_metadata,
         'flat': write_flat_metadata,
