@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from logging import getLogger
 from pathlib import Path, PurePath
 from typing import Any
@@ -332,11 +333,15 @@ def finish_pages(location: Path, staging: Path) -> None:
 
 def _is_whole(location: Path) -> bool:
     """Whether no file of the pages is lost or empty"""
+    return all(_has_content(location / name) for name in (*_shipped(), Path(_CONFIG)))
+
+
+@lru_cache
+def _shipped() -> list[Path]:
     import datalad_catalog.constants as cnst
 
     shipped = (p for part in _PARTS for p in _list_files(cnst.catalog_path / part))
-    names = [path.relative_to(cnst.catalog_path) for path in shipped]
-    return all(_has_content(location / name) for name in (*names, Path(_CONFIG)))
+    return [path.relative_to(cnst.catalog_path) for path in shipped]
 
 
 def _list_files(path: Path) -> list[Path]:
