@@ -103,6 +103,11 @@ def done(record: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     )
 
 
+def unneeded(record: dict[str, Any], message: str, **fields: Any) -> dict[str, Any]:
+    """Complete a record: ``notneeded``, and not because something is there"""
+    return dict(record, status='notneeded', message=message, warnings=[], **fields)
+
+
 def count(number: int | None, noun: str) -> str:
     """Say how many there are
 

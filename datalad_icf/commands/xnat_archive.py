@@ -16,7 +16,7 @@ from datalad_next.commands import (
 from datalad_next.constraints import EnsureBool, EnsureChoice, EnsureStr
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import failed, render_result
+from datalad_icf.commands.results import failed, render_result, unneeded
 from datalad_icf.errors import IcfError
 
 lgr = getLogger('datalad.icf.xnat')
@@ -102,6 +102,7 @@ class IcfXnatArchive(ValidatedInterface):
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.commands.xnat_access import XnatAccess
         from datalad_icf.xnat import (
+            LABEL_FIELDS,
             archive_waiting,
             check_template,
             find_waiting,
@@ -115,9 +116,16 @@ class IcfXnatArchive(ValidatedInterface):
             project=project,
         )
         try:
-            template = check_template(label or '{session}')
+            template = check_template(label or '{session}', LABEL_FIELDS)
             with XnatAccess(url, credential).connect() as client:
-                for row in find_waiting(client, project, subject):
+                waiting = find_waiting(client, project, subject)
+                if not waiting:
+                    # a run of a job that has nothing to do is seen to have run
+                    message = f'nothing waits in the prearchive of {project}'
+                    if subject:
+                        message += f' for {", ".join(subject)}'
+                    yield unneeded(record, message, dry_run=dry_run)
+                for row in waiting:
                     one = dict(
                         record,
                         path=f'{client.url}{row.path}',

@@ -16,7 +16,13 @@ from datalad_next.commands import (
 from datalad_next.constraints import EnsureBool, EnsureStr
 
 from datalad_icf.commands import params
-from datalad_icf.commands.results import Outcome, done, failed, render_result
+from datalad_icf.commands.results import (
+    Outcome,
+    done,
+    failed,
+    render_result,
+    unneeded,
+)
 from datalad_icf.errors import IcfError
 
 lgr = getLogger('datalad.icf.xnat')
@@ -137,9 +143,11 @@ class IcfXnatDemographics(ValidatedInterface):
                     message = f'{verb}: {", ".join(changed)}'
                     if not changed:
                         message = f'{", ".join(known.items())} of {target.subject}'
+                    fields = {'changed': changed, 'dry_run': dry_run}
                     if not known.items():
                         message = f'nothing in the images of {target.subject}'
-                    fields = {'changed': changed, 'dry_run': dry_run}
+                        yield unneeded(one, message, **fields)
+                        continue
                     yield done(one, Outcome(bool(changed), message, fields=fields))
         except IcfError as e:
             yield failed(record, e)

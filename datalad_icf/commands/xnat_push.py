@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 lgr = getLogger('datalad.icf.xnat')
 
+_NOT_ARCHIVED = (
+    '--demographics and --share-to are for what is in the archive, and not for --to '
+    'prearchive; archive the session, then run the command with them and without --to'
+)
+
 
 @build_doc
 class IcfXnatPush(ValidatedInterface):
@@ -243,6 +248,8 @@ class IcfXnatPush(ValidatedInterface):
                 demographics=demographics,
                 share_to=share_to,
             )
+            if to == 'prearchive' and (share_to or demographics != 'none'):
+                raise PreconditionError(_NOT_ARCHIVED)
             naming = Naming.make(subject, session, tree=id is None)
             exclusions = _find_exclusions(exclude, exclude_config)
         except PreconditionError as e:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datalad_icf.commands.parallel import InterruptedTask, run_parallel
-from datalad_icf.commands.results import Outcome, count, done, failed
+from datalad_icf.commands.results import Outcome, count, done, failed, unneeded
 from datalad_icf.commands.visits import report_progress
 from datalad_icf.commands.xnat_access import XnatAccess
 from datalad_icf.errors import IcfError, SourceError, XnatConflictError
@@ -139,7 +139,7 @@ class _Run:
             fields = {'excluded': plan.excluded, 'ignored': contents.ignored}
             if not plan.sessions:
                 message = f'all {count(plan.excluded, "image")} are excluded'
-                yield done(record, Outcome(False, message, warnings, fields=fields))
+                yield unneeded(record, message, **fields)
             for session in plan.sessions:
                 one = dict(
                     record,

@@ -65,10 +65,16 @@ from datalad_icf.xnat.sharing import ShareReport, share_subject
 from datalad_icf.xnat.source import Source
 from datalad_icf.xnat.subjects import find_subjects, read_demographics
 from datalad_icf.xnat.tarball_source import TarballSource
-from datalad_icf.xnat.waiting import ArchivedReport, archive_waiting, find_waiting
+from datalad_icf.xnat.waiting import (
+    LABEL_FIELDS,
+    ArchivedReport,
+    archive_waiting,
+    find_waiting,
+)
 from datalad_icf.xnat.zip_source import ZipSource
 
 __all__ = [
+    'LABEL_FIELDS',
     'ArchivedReport',
     'Demographics',
     'DirectorySource',

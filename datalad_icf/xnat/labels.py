@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from string import Formatter
 
 from datalad_icf.errors import PreconditionError
@@ -43,8 +43,15 @@ def clean_label(value: str) -> str:
     return re.sub(r'[^A-Za-z0-9_-]', '_', value.strip())
 
 
-def check_template(template: str) -> str:
+def check_template(template: str, fields: Collection[str] = FIELDS) -> str:
     """Check a template, or look up a ready one
+
+    Parameters
+    ----------
+    template
+        The template, or the name of a ready one.
+    fields
+        Those of `FIELDS` that there are.
 
     Raises
     ------
@@ -58,15 +65,15 @@ def check_template(template: str) -> str:
     """
     found = TEMPLATES.get(template, template)
     try:
-        fields = list(Formatter().parse(found))
+        parts = list(Formatter().parse(found))
     except ValueError:
-        fields = []
-    if not found.strip() or not fields:
+        parts = []
+    if not found.strip() or not parts:
         msg = f'{template!r} is no template of a label'
         raise LabelError(msg)
-    for _, name, form, conversion in fields:
-        if name is not None and (name not in FIELDS or form or conversion):
-            known = ', '.join(f'{{{field}}}' for field in FIELDS)
+    for _, name, form, conversion in parts:
+        if name is not None and (name not in fields or form or conversion):
+            known = ', '.join(f'{{{field}}}' for field in fields)
             msg = f'{{{name}}} is nothing that a label can have; there are {known}'
             raise LabelError(msg)
     return found

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from datalad_icf.errors import MissingInputError, SourceError
-from datalad_icf.xnat.labels import build_label, check_template
+from datalad_icf.xnat.labels import FIELDS, build_label, check_template
 from datalad_icf.xnat.source import Contents, LocalInstance, Series
 
 
@@ -100,10 +100,17 @@ class Naming:
         tree
             Whether the source names subjects and sessions, and not study and visit.
         """
+        gone = {'study', 'visit'} if tree else {'session'}
+        known = [name for name in FIELDS if name not in gone]
         return cls(
-            check_template(subject or ('{subject}' if tree else '{visit}')),
             check_template(
-                session or ('{subject}_{session}' if tree else '{study}_{visit}')
+                subject or ('{subject}' if tree else '{visit}'),
+                # without a tree, it is what is to be named
+                known if tree else [name for name in known if name != 'subject'],
+            ),
+            check_template(
+                session or ('{subject}_{session}' if tree else '{study}_{visit}'),
+                known,
             ),
         )
 

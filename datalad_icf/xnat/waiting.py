@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from string import Formatter
 from urllib.parse import quote
 
-from datalad_icf.errors import PreconditionError, XnatError
+from datalad_icf.errors import PreconditionError, XnatAccessError, XnatError
 from datalad_icf.xnat.archiving import archive_row, wait_for_row
 from datalad_icf.xnat.client import XnatClient
 from datalad_icf.xnat.dump import FIELDS, read_attributes
@@ -21,6 +21,9 @@ from datalad_icf.xnat.remote import (
     list_rows,
     read_sop_uids,
 )
+
+# What a label can be made of here.
+LABEL_FIELDS = ('subject', 'session', 'StudyDate', 'StudyTime', 'Modality')
 
 
 class NotReadyError(XnatError, PreconditionError):
@@ -51,15 +54,25 @@ def find_waiting(
     Raises
     ------
     XnatAccessError
-        If there is no such project, or the user may not read it.
+        If there is no such project, or the user may not read it; or if a subject is
+        neither in it nor in its prearchive.
     """
     check_project(client, project)
-    return [
+    found = [
         row
         for row in list_rows(client, project)
         # whatever the server lists
         if row.project == project and (not subjects or row.subject in subjects)
     ]
+    for label in sorted(set(subjects) - {row.subject for row in found}):
+        # one that was archived before is no mistake
+        if client.item(Target(project, label, '').subject_path) is None:
+            msg = (
+                f'neither project {project!r} of {client.url} nor its prearchive has '
+                f'a subject {label!r}; nothing was archived'
+            )
+            raise XnatAccessError(msg, 404)
+    return found
 
 
 def archive_waiting(

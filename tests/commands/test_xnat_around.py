@@ -124,7 +124,9 @@ def test_sessions_of_a_project_are_archived(xnat, put, fake):
     assert records[0]['instances'] == 2
     assert fake.sop_uids('S1') == sop_uids(make_study(1, visit='S1'))
     assert [one.project for one in fake.server.state.rows] == ['P2']
-    assert xnat('archive', project='P1') == []
+    (again,) = xnat('archive', project='P1')
+    assert again['status'] == 'notneeded'
+    assert again['message'] == 'nothing waits in the prearchive of P1'
 
 
 def test_a_conflict_is_an_error_with_its_reason_and_others_go_on(xnat, put, fake):
@@ -150,7 +152,6 @@ def test_what_is_being_received_is_impossible_and_left_alone(xnat, put, fake):
         ({'label': 'toolkit'}, ['Ada_20240229T101500_MR']),
         ({'label': 'x-{session}'}, ['x-S1']),
         ({'subject': 'Ada'}, ['S1']),
-        ({'subject': ['Eve']}, []),
     ],
 )
 def test_labels_and_subjects_are_chosen(xnat, put, fake, kwargs, sessions):
@@ -161,11 +162,26 @@ def test_labels_and_subjects_are_chosen(xnat, put, fake, kwargs, sessions):
     assert found == sessions
 
 
-@pytest.mark.parametrize('label', ['{Subject}', '{', '{visit}'])
+def test_a_subject_is_archived_once_and_one_with_a_typo_is_told(xnat, put, fake):
+    put('S1', 'prearchive')
+    (typo,) = xnat('archive', project='P1', subject=['Ada', 'Adda'])
+    assert (typo['status'], "'Adda'" in typo['message']) == ('impossible', True)
+    assert fake.server.state.experiments == {}
+    (record,) = xnat('archive', project='P1', subject=['Ada'])
+    assert (record['status'], record['subject']) == ('ok', 'Ada')
+    (again,) = xnat('archive', project='P1', subject=['Ada'])
+    assert again['status'] == 'notneeded'
+    assert again['message'] == 'nothing waits in the prearchive of P1 for Ada'
+
+
+@pytest.mark.parametrize('label', ['{Subject}', '{', '{visit}', '{PatientID}'])
 def test_a_label_that_cannot_be_is_impossible(xnat, put, fake, label):
     put('S1', 'prearchive')
     (record,) = xnat('archive', project='P1', label=label)
     assert record['status'] == 'impossible'
+    assert 'label' in record['message']
+    # a mistake in the template, and not in the DICOM files
+    assert 'DICOM' not in record['message']
     assert fake.server.state.experiments == {}
 
 
@@ -220,7 +236,7 @@ def test_images_without_demographics_need_nothing(xnat, put):
     put(PatientSex='', PatientBirthDate='')
     (record,) = xnat('demographics', project='P1')
     assert record['status'] == 'notneeded'
-    assert 'nothing in the images of Ada' in record['message']
+    assert record['message'] == 'nothing in the images of Ada'
 
 
 def test_a_subject_that_is_not_there_is_impossible(xnat, put):

@@ -217,7 +217,7 @@ def test_exclusions_come_from_options_and_from_a_file(push, put_visit, fake, tmp
     assert (record['excluded'], record['instances']) == (2, 2)
     (record,) = push(exclude_config=config, exclude=['anat*'], session='other')
     assert (record['status'], record['excluded']) == ('notneeded', 4)
-    assert record['message'] == 'there already: all 4 images are excluded'
+    assert record['message'] == 'all 4 images are excluded'
     assert len(fake.server.state.experiments) == 1
 
 
@@ -244,6 +244,19 @@ def test_sessions_are_shared(push, put_visit, fake):
     (experiment,) = fake.server.state.experiments.values()
     assert list(experiment.shared) == ['P2']
     assert statuses(push(share_to=['P2'])) == ['notneeded']
+
+
+def test_what_prearchive_leaves_out_is_done_after_it_was_archived(
+    push, xnat, put_visit, fake
+):
+    put_visit()
+    push(to='prearchive')
+    xnat('archive', project='P1')
+    (record,) = push(demographics='full', share_to=['P2'])
+    assert (record['status'], record['sent']) == ('ok', 0)
+    (subject,) = fake.server.state.subjects.values()
+    assert subject.demographics
+    assert list(subject.shared) == ['P2']
 
 
 def test_a_project_to_share_into_that_is_not_there_stops_it_all(push, put_visit, fake):
@@ -330,6 +343,15 @@ def test_zips_are_pushed_as_the_toolkit_does(push, fake, tmp_path):
         ({'source': '.', 'id': ('S1', 'V01')}, 'either --id or --source'),
         ({'source': '.', 'project': None}, '--project has to be given'),
         ({'session': '{PatientName}'}, 'nothing that a label can have'),
+        # what only the other kind of source has, once and not for each visit
+        ({'session': '{session}'}, '{session} is nothing that a label can have'),
+        ({'subject': '{subject}'}, '{subject} is nothing that a label can have'),
+        (
+            {'source': '.', 'id': None, 'project': 'P1', 'session': '{visit}'},
+            '{visit} is nothing that a label can have',
+        ),
+        ({'to': 'prearchive', 'demographics': 'full'}, 'not for --to prearchive'),
+        ({'to': 'prearchive', 'share_to': ['P2']}, 'not for --to prearchive'),
         ({'exclude_config': 'no-such.json'}, 'cannot read'),
         ({'id': ('S1', 'V77')}, 'V77_dicom.tar'),
         ({'id': ('S1', 'X*')}, 'X*'),

@@ -68,8 +68,10 @@ def test_sessions_that_the_server_lists_too_many_are_left_out(
 def test_sessions_are_found_by_subject(client, wait):
     for name in ('Ada', 'Abe', 'Eve'):
         wait(f'S{name}', subject=name)
-    found = find_waiting(client, 'P1', ['Ada', 'Eve', 'Nobody'])
+    found = find_waiting(client, 'P1', ['Ada', 'Eve'])
     assert [one.subject for one in found] == ['Ada', 'Eve']
+    with pytest.raises(XnatAccessError, match="'Nobody'"):
+        find_waiting(client, 'P1', ['Ada', 'Nobody'])
 
 
 @pytest.mark.parametrize('project', ['NoSuch', 'Closed'])
