@@ -1,7 +1,7 @@
 """Directories in which parts of a tree are made, beside the tree
 
-Each visit has one, which is locked by the process that makes the part. What a
-killed process has left is cleared by the next one, for whatever visit that is.
+Each visit has one, with a file that is locked by the process that makes the part.
+What a killed process has left is cleared by the next one, for whatever visit that is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PARKED = 'parked'
 
 @contextmanager
 def open_staging(paths: VisitPaths) -> Iterator[Path]:
-    """Open an empty directory for the part of a visit, and lock it
+    """Open a directory for the part of a visit, empty but for its lock
 
     Whatever is in it at the end is removed.
 
@@ -42,8 +42,7 @@ def open_staging(paths: VisitPaths) -> Iterator[Path]:
     with locked(paths.dicomweb_dir):
         clear_stale(paths)
         try:
-            staging.mkdir(exist_ok=True)
-            fd = _lock(staging)
+            fd = _make_and_lock(staging)
         except OSError as e:
             msg = f'cannot write to {paths.study_dir}: {e.strerror or e}'
             raise StoreAccessError(msg) from e
@@ -59,6 +58,9 @@ def open_staging(paths: VisitPaths) -> Iterator[Path]:
             if not _parked(staging):
                 shutil.rmtree(staging)
         os.close(fd)
+        with suppress(OSError):
+            # NFS keeps the lock in it as long as that is open
+            staging.rmdir()
 
 
 def clear_stale(paths: VisitPaths) -> None:
@@ -78,14 +80,29 @@ def clear_stale(paths: VisitPaths) -> None:
                 os.close(fd)
 
 
+def _make_and_lock(staging: Path) -> int:
+    while True:
+        staging.mkdir(exist_ok=True)
+        # unless whoever had it has just removed it
+        with suppress(FileNotFoundError):
+            return _lock(staging)
+
+
 def _lock(staging: Path) -> int:
-    fd = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # a file, open for writing: NFS locks neither a directory nor what is only read
+    path = staging / 'lock'
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(fd), os.stat(path)):
+            raise FileNotFoundError
     except BlockingIOError as e:
         os.close(fd)
         msg = f'another process is writing {staging}; wait for it, then try again'
         raise BusyError(msg) from e
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

@@ -322,7 +322,7 @@ def test_what_another_run_is_making_is_left_alone(two):
     staging = two.paths('V09').dicomweb_staging
     staging.mkdir()
     (staging / 'spool').write_bytes(b'in use')
-    fd = os.open(staging, os.O_RDONLY)
+    fd = os.open(staging / 'lock', os.O_RDWR | os.O_CREAT)
     flock(fd, LOCK_EX)
     two.convert('V02', gzip=True)
     assert (staging / 'spool').exists()
