@@ -51,9 +51,9 @@ def write_images(count: int, directory: Path) -> None:
 
 
 def write_visits(count: int, directory: Path) -> None:
-    """Write ``count`` visits with an image of each series, a directory for each"""
+    """Write ``count`` visits with three images of each series, a directory for each"""
     for index in range(count):
-        write_images(_SERIES, directory / f'V{index + 1:05d}')
+        write_images(3 * _SERIES, directory / f'V{index + 1:05d}')
 
 
 def write_large_image(megabytes: int, directory: Path) -> None:
