@@ -8,7 +8,6 @@ from urllib.parse import quote
 from datalad_icf.errors import (
     XnatAccessError,
     XnatConflictError,
-    XnatConnectionError,
     XnatError,
 )
 from datalad_icf.xnat.client import XnatClient
@@ -91,10 +90,8 @@ def archive_row(
                 f'{target.project!r}: {reason}. It is in the prearchive'
             )
             raise XnatConflictError(msg, problem.status_code)
-        # somebody else may be sending the same images into it
-        is_joined = found.status == 'RECEIVING'
-        if not (is_joined or isinstance(problem, XnatConnectionError)):
-            break
+        # It can be tried again, with the same outcome. Somebody else may be sending the
+        # same images into it, or was a moment ago, when the server refused.
         time.sleep(POLL_SECONDS)
     raise problem
 
