@@ -177,9 +177,16 @@ def column(page, name):
 
 
 def show_all(page, number):
-    while page.is_visible('#more'):
-        page.locator('#more-button').click()
-    count_rows(page, number)
+    # The page adds rows by itself where the button comes into sight, so between
+    # a look at the button and a click with the mouse it may be gone.
+    page.wait_for_function(
+        """n => {
+            const more = document.getElementById('more');
+            if (!more.hidden) document.getElementById('more-button').click();
+            return more.hidden && document.querySelectorAll('#rows > tr').length === n;
+        }""",
+        arg=number,
+    )
 
 
 def test_all_series_of_all_visits_are_in_the_table(researcher):
