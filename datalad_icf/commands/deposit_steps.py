@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -125,7 +125,10 @@ class Steps:
             convert_visit,
         )
 
-        options = TreeOptions(thumbnails=can_make_pictures())
+        # what was left out of the tree once must not get into it by this
+        options = TreeOptions.of_tree(paths)
+        if not can_make_pictures():
+            options = replace(options, thumbnails=False)
         with PictureWorker() as pictures:
             return convert_visit(paths, options, pictures=pictures, progress=progress)
 

@@ -188,6 +188,17 @@ class TreeState:
         is_sound = isinstance(state.studies, list) and isinstance(state.problems, list)
         return state if is_sound else None
 
+    def read_like(self, visit_id: str) -> VisitState | None:
+        """Read the state of a visit, or of the one that was converted last"""
+        if state := self.read(visit_id):
+            return state
+        try:
+            found = [(e.stat().st_mtime_ns, e.name) for e in os.scandir(self._visits)]
+        except OSError:
+            return None
+        others = (name.removesuffix('.json') for _, name in sorted(found, reverse=True))
+        return next((state for name in others if (state := self.read(name))), None)
+
     def place(self, visit_id: str, made: Path) -> None:
         """Rename the state of a visit, from `write_state`, to its place"""
         made.replace(state_file(self._visits, visit_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from datalad_icf.dicomweb.assemble import Assembler
@@ -70,6 +70,22 @@ class TreeOptions:
     stock: bool = False
     part10: bool = False
     study_metadata: bool = False
+
+    @classmethod
+    def of_tree(cls, paths: VisitPaths) -> TreeOptions:
+        """Find the options with which a visit is in the tree of its study
+
+        Those of a visit that is not there yet are those of the visit that was
+        converted last; without any they are the default.
+        """
+        state = TreeState(paths.dicomweb_dir).read_like(paths.visit.visit_id)
+        kept = state.options if state and isinstance(state.options, dict) else {}
+        known: dict[str, Any] = {
+            each.name: kept[each.name]
+            for each in fields(cls)
+            if type(kept.get(each.name)) is type(each.default)
+        }
+        return cls(**known)
 
     @property
     def transformations(self) -> tuple[Transformation, ...]:

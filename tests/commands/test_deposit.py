@@ -11,6 +11,8 @@ import pytest
 from datalad_next.constraints.exceptions import CommandParametrizationError
 
 from datalad_icf.catalog import read_entries
+from datalad_icf.dicomweb import TreeOptions, TreeState
+from datalad_icf.dicomweb.state import VisitState, write_state
 from datalad_icf.store import Visit, VisitPaths, draft_file, read_instances
 from demo.phantom import write_phantom
 from tests.commands.conftest import call
@@ -91,13 +93,13 @@ def test_the_store_is_whole_then(study, paths):
 
 def test_a_second_run_is_not_needed(deposit, paths, visit_files):
     (first,) = deposit(visit_files)
-    before = {p: p.stat() for p in paths.study_dir.glob('V01*')}
+    before = snapshot(paths.study_dir)
     (second,) = deposit(visit_files)
     assert second['status'] == 'notneeded'
     assert second['made'] == []
     for name in ('size', 'md5', 'files', 'instances', 'clone_url'):
         assert second[name] == first[name]
-    assert {p: p.stat() for p in paths.study_dir.glob('V01*')} == before
+    assert snapshot(paths.study_dir) == before
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,29 @@ def test_a_tree_that_comes_later_is_shown_in_the_catalog(deposit, visit_files):
     deposit(visit_files)
     (record,) = deposit(visit_files, dicomweb=True)
     assert record['made'] == ['dicomweb', 'catalog']
+
+
+def test_a_tree_keeps_its_options(deposit, paths, visit_files, tmp_path):
+    options = {'strip_private': True, 'thumbnails': False, 'public_bulk_size': 99}
+    deposit(visit_files, dicomweb=True)
+    call('icf_dicomweb', paths.store_dir, **options)
+    (record,) = deposit(visit_files, dicomweb=True)
+    assert record['made'] == ['catalog']
+    # like the visit that was converted last
+    write_phantom(tmp_path / 'second', visit='V02')
+    (record,) = deposit(tmp_path / 'second', id=('S1', 'V02'), dicomweb=True)
+    assert record['status'] == 'ok'
+    for name in ('V01', 'V02'):
+        state = TreeState(paths.dicomweb_dir).read(name)
+        assert options.items() <= state.options.items()
+
+
+@pytest.mark.parametrize('kept', [{}, None, {'gzip': 'yes', 'other': 1}])
+def test_damaged_options_of_a_tree_are_not_taken(paths, kept):
+    visits = paths.dicomweb_dir / '.icf' / 'visits'
+    visits.mkdir(parents=True)
+    write_state(visits / 'V01.json', VisitState('0' * 32, kept))
+    assert TreeOptions.of_tree(paths) == TreeOptions()
 
 
 def test_an_image_that_cannot_be_shown_fails_last(deposit, paths, visit_files):
