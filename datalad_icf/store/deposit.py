@@ -29,6 +29,8 @@ from datalad_icf.errors import (
 
 # never waits for the other end of what may be a FIFO
 _OPEN_DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# each but the last fails only if another process fails at that very moment
+_ATTEMPTS = 10
 _MD5SUM_LINE = re.compile(r'([0-9a-f]{32}) [ *](.+)')
 
 
@@ -229,9 +231,7 @@ def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]
     made: list[Path] = []
     try:
         try:
-            if make_directory:
-                made = _make_directories(target.parent)
-            fd = _lock_draft(path)
+            fd = _lock_in_directory(path, made) if make_directory else _lock_draft(path)
         except OSError as e:
             msg = f'cannot write to {target.parent}: {e.strerror or e}'
             raise StoreAccessError(msg) from e
@@ -253,13 +253,21 @@ def draft_file(target: Path, *, make_directory: bool = False) -> Iterator[Draft]
                 directory.rmdir()
 
 
-def _make_directories(path: Path) -> list[Path]:
-    """Make a directory and its parents, return what was made, innermost first"""
-    missing = [path, *path.parents]
-    missing = missing[: next(i for i, p in enumerate(missing) if p.exists())]
-    for directory in reversed(missing):
-        directory.mkdir(exist_ok=True)
-    return missing
+def _lock_in_directory(path: Path, made: list[Path]) -> int:
+    """Lock a draft in a directory that is made where there is none
+
+    What was made is put into `made`, innermost first. Another process that has made
+    the same directory, and nothing in it, may take it away at any moment.
+    """
+    for _ in range(_ATTEMPTS):
+        missing = [path.parent, *path.parent.parents]
+        missing = missing[: next(i for i, p in enumerate(missing) if p.exists())]
+        made[:0] = [p for p in missing if p not in made]
+        with suppress(FileNotFoundError):
+            for directory in reversed(missing):
+                directory.mkdir(exist_ok=True)
+            return _lock_draft(path)
+    return _lock_draft(path)
 
 
 def format_md5sum(md5: str, name: str) -> str:

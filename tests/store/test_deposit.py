@@ -179,6 +179,34 @@ def test_directories_without_a_deposit_are_removed_again(target, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize('times', [1, 3, 1000])
+def test_another_process_may_take_the_directory_away(monkeypatch, tmp_path, times):
+    """It has made it, too, and failed before it had anything in it"""
+    nested = tmp_path / 'a' / 'b' / 'V01_dicom.tar'
+    lock, tries = deposit._lock_draft, []
+
+    def lock_late(path):
+        tries.append(path)
+        if len(tries) <= times:
+            nested.parent.rmdir()
+            (tmp_path / 'a').rmdir()
+        return lock(path)
+
+    monkeypatch.setattr(deposit, '_lock_draft', lock_late)
+    if times < 1000:
+        with draft_file(nested, make_directory=True) as draft:
+            draft.place()
+        assert nested.exists()
+        return
+    monkeypatch.setattr(deposit.Path, 'mkdir', lambda *_, **__: None)
+    monkeypatch.setattr(deposit.Path, 'rmdir', lambda _: None)
+    with (
+        pytest.raises(StoreAccessError, match='No such file or directory'),
+        draft_file(nested, make_directory=True),
+    ):
+        pass
+
+
 def test_a_directory_that_is_not_there_cannot_be_written_to(tmp_path):
     with pytest.raises(StoreAccessError), draft_file(tmp_path / 'a' / 'b'):
         pass
