@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -193,19 +194,29 @@ def _read_config(pattern: str) -> str:
     with process:
         with suppress(Exception):
             # what is needed next, while git is at work; a failure is told then
-            import keyring  # noqa: F401
+            _import_keyring().get_keyring()
         output, _ = process.communicate()
     return output.decode(errors='surrogateescape')
 
 
 def _read_key_ring(name: str) -> str | None:
     try:
-        import keyring
-
-        return keyring.get_password(f'datalad-{name}', 'secret')
+        secret: str | None = _import_keyring().get_password(f'datalad-{name}', 'secret')
     except Exception as e:  # noqa: BLE001 whatever a key ring raises; DataLad tries again
         lgr.debug('The key ring cannot be read: %s', type(e).__name__)
         return None
+    return secret
+
+
+def _import_keyring() -> Any:
+    if sys.platform != 'darwin':
+        # Elsewhere there is no such library, but keyring would look for it with the
+        # compiler and the linker, which takes longer than all that is needed here.
+        absent: Any = None
+        sys.modules.setdefault('keyring.backends.macOS.api', absent)
+    import keyring
+
+    return keyring
 
 
 def _answer(scheme: str, found: dict[str, Any]) -> str | None:

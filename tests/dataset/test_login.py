@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from base64 import b64decode
 
 import pytest
@@ -66,6 +68,41 @@ def test_the_environment_is_left_to_datalad(keep, monkeypatch):
 
     datalad.cfg.reload(force=True)
     assert decode(DataladLogin().find(URL, CHALLENGE)) == 'jane:from environment'
+
+
+# of a new process, as git-annex starts one for each get
+FIND = f"""
+import sys
+started = set()
+def audit(event, args):
+    if event in ('subprocess.Popen', 'os.posix_spawn', 'os.exec', 'os.system'):
+        started.add(str(args[0]))
+sys.addaudithook(audit)
+from datalad_icf.dataset.login import find_quickly
+find_quickly({REALM!r}, 'user_password')
+assert 'keyring.core' in sys.modules
+print(*started)
+"""
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='the library is there')
+def test_looking_for_a_password_starts_nothing_but_git(tmp_path):
+    """And no compiler, with which keyring looks for a library of macOS"""
+    kept = ('PATH', 'PYTHONPATH', 'LC_ALL', 'TMPDIR')
+    env = {k: v for k, v in os.environ.items() if k in kept}
+    env['HOME'] = str(tmp_path)
+    (tmp_path / '.gitconfig').write_text(
+        f'[datalad "credential.x"]\ntype = user_password\nrealm = {REALM}\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', FIND],
+        check=True,
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ['git']
 
 
 def test_a_token_answers_bearer(keep):
