@@ -24,6 +24,8 @@ POLL_SECONDS = 2.0
 # After that long, somebody should have a look.
 PATIENCE = 7200.0
 _TRIES = 3
+# After that long, whoever was sending into a session does so no more.
+RECEIVING_PATIENCE = 300.0
 
 
 def archive_row(
@@ -96,18 +98,34 @@ def archive_row(
     raise problem
 
 
-def wait_for_row(client: XnatClient, row: PrearchiveRow) -> PrearchiveRow | None:
+def wait_for_row(
+    client: XnatClient, row: PrearchiveRow, *, is_complete: bool = False
+) -> PrearchiveRow | None:
     """Wait until nothing is under way with a row; None if it is gone then
+
+    Parameters
+    ----------
+    client, row
+        The row.
+    is_complete
+        Whether all was sent, and an answer was got. Then a row that is receiving is so
+        for somebody else, who is waited for, but for five minutes only.
 
     Raises
     ------
     XnatError
         If that takes longer than two hours.
     """
-    end = time.monotonic() + PATIENCE
+    start = time.monotonic()
     found = reload_row(client, row)
-    while found and found.status in BUSY:
-        if time.monotonic() > end:
+    while found:
+        waited = time.monotonic() - start
+        if found.status == 'RECEIVING':
+            if not is_complete or waited > RECEIVING_PATIENCE:
+                break
+        elif found.status not in BUSY:
+            break
+        elif waited > PATIENCE:
             msg = (
                 f'{client.url} is busy with session {row.session!r} in its prearchive '
                 f'({found.status}) for hours; look at it there, then try again'

@@ -137,7 +137,7 @@ class _Push:
         missing = uids
         for count in range(_ROUNDS + 1):
             if row:
-                found = wait_for_row(self.client, row)
+                found = wait_for_row(self.client, row, is_complete=count > 0)
                 staged = self._read_staged(found) if found else None
                 if staged is None:
                     return None

@@ -191,6 +191,34 @@ def test_another_process_may_send_the_same_at_the_same_time(
     ends_well()
 
 
+@pytest.mark.parametrize('ends', [True, False], ids=['ends', 'was killed'])
+def test_another_process_may_send_into_the_row_that_was_sent(
+    push_fake, fake, visit, monkeypatch, ends_well, ends
+):
+    call = XnatClient.call
+
+    def late(self, method, path, **kwargs):
+        answer = call(self, method, path, **kwargs)
+        if path == IMPORT and fake.server.count(IMPORT) == 1:
+            (row,) = fake.server.state.rows
+            row.status = 'RECEIVING'
+        return answer
+
+    def wait(_seconds):
+        for row in fake.server.state.rows:
+            row.status = 'READY'
+
+    with monkeypatch.context() as patch:
+        patch.setattr(XnatClient, 'call', late)
+        if ends:
+            patch.setattr('datalad_icf.xnat.archiving.time.sleep', wait)
+        else:
+            patch.setattr('datalad_icf.xnat.archiving.RECEIVING_PATIENCE', 0.1)
+        assert push_fake.one(visit).changed
+    assert fake.server.count(IMPORT) == (1 if ends else 2)
+    ends_well()
+
+
 @pytest.mark.parametrize('moment', [IMPORT, ARCHIVE, '/logs/last', CATALOGUE])
 def test_another_process_may_be_faster_at_any_moment(
     push_fake, fake, visit, monkeypatch, moment, ends_well
