@@ -137,10 +137,12 @@ class IcfClone(ValidatedInterface):
         from datalad_icf.dataset.ranges import StoreClient
         from datalad_icf.dataset.superdataset import check_superdataset
 
-        login = DataladLogin(name=credential, suggestion=f'icf-{id.study_id}')
         chosen = (superdataset or target or Path()).expanduser()
         base = Path(os.path.abspath(chosen))
         url = store_url or params.EnsureStoreUrl()(None)
+        login = DataladLogin(
+            name=credential, suggestion=f'icf-{id.study_id}', server=url
+        )
         store = _Store(
             store_dir.as_uri() if store_dir else url, store_dir, StoreClient(login)
         )

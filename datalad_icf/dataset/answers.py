@@ -79,7 +79,8 @@ def check_part(url: str, response: HTTPResponse, part: Part) -> None:
         raise ReplacedTarballError(tell_replaced(url, int(total), part.total))
     if response.status == 416:
         # Apache does not say how long it is
-        raise ReplacedTarballError(tell_replaced(url, 'fewer', part.total or part.end))
+        found = f'no more than {part.start}'
+        raise ReplacedTarballError(tell_replaced(url, found, part.total or part.end))
     if response.status == 200:
         raise NoRangesError(f'{url}: the server sends the whole file, not a part of it')
     check_status(url, response, 206)

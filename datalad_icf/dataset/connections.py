@@ -86,6 +86,9 @@ class Connections:
         except OSError as e:
             connection.close()
             raise NoConnectionError(_explain(e)) from e
+        except UnicodeError as e:
+            msg = 'there is no server of that name'
+            raise NoConnectionError(msg) from e
         return _exchange(connection, target, headers)
 
     def discard(self, url: str, response: HTTPResponse) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,8 +104,14 @@ class ImageSource:
         for place in places:
             if locator.offset is None or place in self._without_ranges:
                 continue
-            with suppress(StoreReadError):
+            try:
                 b''.join(self._iter(place, Part(locator.offset, 1, self._size)))
+            except NoRangesError:
+                # the start of the whole file would come for each image
+                self._without_ranges.add(place)
+            except StoreReadError:
+                continue
+            else:
                 return True
         return False
 

@@ -12,6 +12,7 @@ from logging import getLogger
 from typing import Any
 
 from datalad_icf.dataset.challenge import find_realms
+from datalad_icf.dataset.connections import origin_of
 
 lgr = getLogger('datalad.icf.login')
 
@@ -33,6 +34,8 @@ class DataladLogin:
         Name of the credential to be used. It becomes that of the realm.
     suggestion
         Name for a credential that somebody enters.
+    server
+        URL of the server that a named credential is for, if it has no realm yet.
     """
 
     def __init__(
@@ -41,10 +44,13 @@ class DataladLogin:
         *,
         name: str | None = None,
         suggestion: str | None = None,
+        server: str | None = None,
     ) -> None:
         self._config = config
         self._name = name
         self._suggestion = suggestion
+        self._server = server
+        self._other_realm: str | None = None
         self._realms: dict[str, str] = {}
         self._manager: Any = None
         self._found: tuple[str | None, dict[str, Any]] | None = None
@@ -91,16 +97,28 @@ class DataladLogin:
             kind = _KINDS[scheme]
             if known.get('type', kind) != kind:
                 continue
+            # it must not be sent to whom it is not for, such as where a redirect leads
             if known.get('realm', realm) != realm:
-                # it would be sent to whom it is not for
+                self._other_realm = known['realm']
+                return None
+            if not known.get('realm') and not self._is_server(self._url):
                 return None
             if found := known or self._ask(realm, kind):
                 self._found = (self._name, {**found, 'type': kind, 'realm': realm})
                 return _answer(scheme, found)
         return None
 
+    def _is_server(self, url: str) -> bool:
+        return self._server is None or origin_of(url) == origin_of(self._server)
+
     def explain(self) -> str:
         """Say how the server can be given what it asked for last"""
+        if self._other_realm:
+            asked = ', '.join(self._realms.values())
+            return (
+                f'the credential {self._name} is for {self._other_realm}, and is not '
+                f'used for {asked}: name another one'
+            )
         name = self._name or self._suggestion or 'NAME'
         for scheme, realm in self._realms.items():
             if scheme in _KINDS:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from datalad_icf.dataset.answers import (
     REASONS,
@@ -33,6 +33,8 @@ from datalad_icf.errors import (
 )
 
 _CHUNK = 1 << 16
+# bytes after which a connection that is cut is no reason to give up
+_SOME = 1 << 12
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _UNAVAILABLE = (408, 425, 429, 500, 502, 503, 504)
@@ -139,12 +141,13 @@ class StoreClient:
         StoreReadError
             If it cannot be read: refused, missing, or the server is not reachable.
         """
-        if urlsplit(url).scheme == 'file':
+        if url.startswith('file:'):
             yield from _iter_local(_local_path(url), part)
             return
         position = part.start
         failures = 0
         while position < part.end:
+            begin = position
             rest = Part(position, part.end - position, part.total)
             try:
                 for chunk in self._iter_once(url, rest):
@@ -153,7 +156,7 @@ class StoreClient:
                 if position < part.end:
                     raise ConnectionError('the connection was closed too early')
             except BROKEN as e:
-                failures += 1
+                failures = 1 if position - begin >= _SOME else failures + 1
                 if failures >= self._attempts:
                     msg = f'{url} cannot be read: {_explain(e)}'
                     raise StoreReadError(msg, is_passing=_is_passing(e)) from e
@@ -194,7 +197,7 @@ class StoreClient:
         StoreReadError
             If it cannot be read, or is larger.
         """
-        if urlsplit(url).scheme == 'file':
+        if url.startswith('file:'):
             path = _local_path(url)
             try:
                 with path.open('rb') as f:
@@ -234,21 +237,21 @@ class StoreClient:
                 break
             target = response.headers.get('Location', '')
             self._connections.discard(place, response)
-            place = urljoin(place, target)
-            if not target or urlsplit(place).scheme not in ('http', 'https'):
-                msg = f'{url} is redirected to where nothing can be read'
-                raise StoreReadError(msg)
+            place = _follow(url, place, target)
         else:
             msg = f'{url} is redirected again and again'
             raise StoreReadError(msg)
         if response.status in _UNAVAILABLE:
             self._connections.discard(place, response)
             msg = f'the server answers with status {response.status}'
-            raise ConnectionError(msg)
+            raise _UnavailableError(msg)
         return place, response
 
     def _ask(self, url: str, headers: dict[str, str]) -> HTTPResponse:
-        origin = origin_of(url)
+        try:
+            origin = origin_of(url)
+        except ValueError as e:
+            raise StoreReadError(f'{url} is not an address: {e}') from e
         response = self._send(url, headers, self._auths.get(origin))
         if response.status != 401:
             return response
@@ -261,7 +264,8 @@ class StoreClient:
                 response = self._send(url, headers, auth)
                 if response.status != 401:
                     self._auths[origin] = auth
-                    self._login.accept()
+                    if response.status < 400:
+                        self._login.accept()
                     return response
                 self._connections.discard(url, response)
         self._refused.add(origin)
@@ -274,6 +278,23 @@ class StoreClient:
         return self._connections.get(url, {**self._headers, **headers, **login})
 
 
+class _UnavailableError(ConnectionError):
+    """The server is there, but busy or out of order"""
+
+
+def _follow(url: str, place: str, target: str) -> str:
+    """Find where a redirect leads to (RFC 9110, 10.2.2)"""
+    # headers are taken for Latin-1; servers send spaces and UTF-8 as they are, too
+    quoted = quote(target.encode('latin-1', 'replace'), safe="%/:?#[]@!$&'()*+,;=~")
+    with suppress(ValueError):
+        place = urljoin(place, quoted)
+        if target and urlsplit(place).scheme in ('http', 'https'):
+            origin_of(place)
+            return place
+    msg = f'{url} is redirected to where nothing can be read'
+    raise StoreReadError(msg)
+
+
 def _is_passing(error: Exception) -> bool:
     """Whether the server was there, so that it may be there again"""
     return not isinstance(error, NoConnectionError)
@@ -282,7 +303,7 @@ def _is_passing(error: Exception) -> bool:
 def _explain(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return 'there is no answer'
-    if isinstance(error, NoConnectionError):
+    if isinstance(error, (NoConnectionError, _UnavailableError)):
         return str(error)
     return f'the connection was cut ({str(error) or type(error).__name__})'
 

@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from annexremote import Master, RemoteError, SpecialRemote, UnsupportedRequest
 
@@ -60,6 +59,8 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
         self._paths: dict[str, list[Path]] = {}
         # tarballs that could not be got as a whole, and why
         self._missing: dict[str, str] = {}
+        # those in whose place the store has another one
+        self._replaced: set[str] = set()
         self._archivist: Any = None
         self._git_dir = Path('.git')
 
@@ -79,13 +80,16 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
             If it cannot be had, or another tarball is there.
         """
         errors: list[str] = []
+        replaced: dict[str, ReplacedTarballError] = {}
         locators = self._find_locators(key)
         for locator in locators:
             places = self._find_places(locator.tar_key)
             try:
                 self._copy(key, locator, filename, places)
             except ReplacedTarballError as e:
-                raise _tell(str(e)) from e
+                # a visit that was deposited anew has the image in another tarball, too
+                self._replaced.add(locator.tar_key)
+                replaced[locator.tar_key] = e
             except OSError as e:
                 raise _tell(f'cannot write the image: {e.strerror}') from e
             except IcfError as e:
@@ -95,7 +99,11 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
                 errors.append(str(e))
             else:
                 return
-        self._retrieve_by_tarball(key, locators, filename, errors)
+        rest = [one for one in locators if one.tar_key not in replaced]
+        if replaced and not rest:
+            # the whole tarball would be another one as well
+            raise _tell('; '.join(map(str, replaced.values())))
+        self._retrieve_by_tarball(key, rest, filename, errors)
 
     def _retrieve_by_tarball(
         self, key: str, locators: list[Locator], filename: str, errors: list[str]
@@ -136,7 +144,8 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
     def _find_locators(self, key: str) -> list[Locator]:
         urls = self.annex.geturls(key, 'dl+archive:')
         found = [locator for url in urls if (locator := parse_locator(url))]
-        return sorted(found, key=lambda locator: locator.offset is None)
+        found.sort(key=lambda one: (one.tar_key in self._replaced, one.offset is None))
+        return found
 
     def _find_source(self, tar_key: str) -> ImageSource:
         if tar_key not in self._sources:
@@ -150,7 +159,7 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
             urls = [
                 url
                 for url in self.annex.geturls(tar_key, '')
-                if urlsplit(url).scheme in ('http', 'https', 'file')
+                if url.startswith(('http:', 'https:', 'file:'))
             ]
             urls.sort(key=lambda url: not url.startswith('file:'))
             self._urls[tar_key] = [*self._read_near_places(), *urls]

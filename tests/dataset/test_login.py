@@ -143,6 +143,39 @@ def test_a_named_credential_of_another_realm_is_not_sent(keep):
     assert DataladLogin(name='mine').find(URL, CHALLENGE) is None
 
 
+@pytest.mark.parametrize(
+    ('server', 'is_sent'),
+    [
+        ('http://store.test:81/', True),
+        ('http://STORE.test:81/x', True),
+        ('http://other.test', False),
+        ('https://store.test:81', False),
+    ],
+)
+def test_a_named_credential_without_a_realm_is_for_the_store(keep, server, is_sent):
+    """And not for where a redirect of it leads"""
+    keep('mine', 'secret', realm=None)
+    login = DataladLogin(name='mine', server=server)
+    assert bool(login.find(URL, CHALLENGE)) == is_sent
+
+
+def test_nobody_is_asked_for_a_named_credential_of_another_server(manager, monkeypatch):
+    asked = []
+    monkeypatch.setattr(DataladLogin, '_ask', lambda *args: asked.append(args))
+    DataladLogin(name='new', server='http://other.test/').find(URL, CHALLENGE)
+    assert not asked
+    DataladLogin(name='new', server='http://store.test:81/').find(URL, CHALLENGE)
+    assert asked
+
+
+def test_that_a_credential_is_for_another_realm_is_told(keep):
+    keep('mine', 'secret', realm='http://other.test/')
+    login = DataladLogin(name='mine')
+    login.find(URL, CHALLENGE)
+    assert 'is for http://other.test/, and is not used for' in login.explain()
+    assert REALM in login.explain()
+
+
 def test_a_named_credential_that_is_not_there_is_told_with_a_way_out(manager):
     login = DataladLogin(name='mine')
     assert login.find(URL, CHALLENGE) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import unquote
 
 import pytest
 
@@ -158,7 +159,10 @@ def test_a_relative_redirect_is_followed(read, server):
     assert read() == WANTED
 
 
-@pytest.mark.parametrize('place', ['/a.tar', 'file:///etc/passwd', ''])
+NOWHERE = ['http://127.0.0.1:abc/x', 'http://127.0.0.1:99999/x', 'http://[::1/x']
+
+
+@pytest.mark.parametrize('place', ['/a.tar', 'file:///etc/passwd', '', *NOWHERE])
 def test_a_redirect_that_leads_nowhere_is_told(read, server, place):
     def redirect(_, answer):
         answer.status = 302
@@ -168,6 +172,38 @@ def test_a_redirect_that_leads_nowhere_is_told(read, server, place):
     server.change = redirect
     with pytest.raises(StoreReadError, match='redirected'):
         read()
+
+
+@pytest.mark.parametrize('place', ['/b c.tar', '/b%20c.tar', '/ü.tar'])
+def test_a_redirect_that_is_not_quoted_is_followed(read, server, place):
+    server.files[unquote(place)] = server.files.pop('/a.tar')
+
+    def redirect(seen, answer):
+        if seen.path == '/a.tar':
+            answer.status = 302
+            answer.headers = {'Location': place, 'Content-Length': '0'}
+
+    server.change = redirect
+    assert read() == WANTED
+
+
+@pytest.mark.parametrize('url', [*NOWHERE, f'http://{"x" * 70}.test/a.tar'])
+def test_what_is_no_address_is_told(read, url):
+    with pytest.raises(StoreReadError, match=r'not an address|no server of that name'):
+        read(url=url)
+
+
+def test_a_password_is_not_kept_for_a_server_that_refuses_it(read, server, login):
+    server.needs_login = True
+
+    def refuse(_, answer):
+        if answer.status == 206:
+            answer.status = 403
+
+    server.change = refuse
+    with pytest.raises(StoreReadError, match='refuses'):
+        read()
+    assert not login.accepted
 
 
 def whole(_, answer):
@@ -243,6 +279,19 @@ def test_a_connection_that_is_cut_again_and_again_is_given_up(read, server):
         read()
     assert caught.value.is_passing
     assert len(server.seen) == 4
+
+
+def test_a_connection_that_is_cut_again_and_again_but_brings_some_is_used(read, server):
+    server.change = lambda *_: 20_000
+    assert read() == WANTED
+    assert len(server.seen) >= 7
+
+
+def test_a_server_that_is_out_of_order_is_not_called_cut(read, server):
+    server.change = lambda _, answer: setattr(answer, 'status', 500)
+    with pytest.raises(StoreReadError, match='answers with status 500') as caught:
+        read()
+    assert 'cut' not in str(caught.value)
 
 
 def test_a_busy_server_is_asked_again(read, server):

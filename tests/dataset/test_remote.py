@@ -13,6 +13,7 @@ from datalad_icf.dataset import build_locator
 from datalad_icf.dataset import remote as module
 from datalad_icf.dataset.keys import build_key, object_path
 from datalad_icf.dataset.remote import IcfArchivistRemote
+from tests.range_server import run_range_server
 
 # no part of it is there twice
 CONTENT = b''.join(n.to_bytes(2, 'big') for n in range(5120))
@@ -189,9 +190,64 @@ def test_of_several_locators_one_with_offset_is_enough(make_remote, target):
     assert target.read_bytes() == CONTENT[512:517]
 
 
+@pytest.mark.parametrize('size', [10240, 10245], ids=['of the same size', 'larger'])
+def test_an_image_that_is_in_the_tarball_before_and_the_one_after(
+    make_remote, target, tmp_path, size, asked
+):
+    """A visit that was deposited anew, and an updated clone, which knows both"""
+    key, new = key_at(512, 5), f'MD5E-s{size}--{"1" * 32}.tar'
+    changed = (b'other' + CONTENT + bytes(5))[:size]
+    (tmp_path / 'store.tar').write_bytes(changed)
+    url = (tmp_path / 'store.tar').as_uri()
+    second, _ = build_locator(new, 'a&b', 5, 517)
+    urls = {key: [locate(512, 5), second], KEY: [url], new: [url]}
+    remote = make_remote(urls, has_tarball=False)
+    for _ in range(2):
+        remote.transfer_retrieve(key, str(target))
+        assert target.read_bytes() == CONTENT[512:517]
+    # the next one is looked for where this one was
+    assert [one.tar_key for one in remote._find_locators(key)] == [new, KEY]
+
+
+def test_the_tarball_is_got_where_only_the_one_before_was_replaced(
+    make_remote, target, tmp_path, asked
+):
+    key, new = key_at(512, 5), f'MD5E-s10240--{"1" * 32}.tar'
+    (tmp_path / 'store.tar').write_bytes(b'other')
+    urls = {
+        key: [locate(512, 5), build_locator(new, 'a&b', 5, 517)[0]],
+        KEY: [(tmp_path / 'store.tar').as_uri()],
+    }
+    remote = make_remote(urls, has_tarball=False)
+    with pytest.raises(RemoteError, match='no route to host'):
+        remote.transfer_retrieve(key, str(target))
+    assert asked == [new]
+
+
 def test_an_image_is_there_if_a_byte_of_it_is(make_remote):
     key = key_at(512, 5)
     assert make_remote({key: [locate(512, 5)]}).checkpresent(key)
+
+
+def test_the_presence_of_images_is_not_asked_for_where_there_are_no_ranges(
+    make_remote, monkeypatch
+):
+    """As each answer would be the tarball"""
+    keys = [key_at(offset, 5) for offset in range(0, 50, 5)]
+    with run_range_server(files={'/a.tar': CONTENT}) as server:
+        urls = {key: [locate(5 * n, 5)] for n, key in enumerate(keys)}
+        urls[KEY] = [f'{server.url}/a.tar']
+
+        def whole(_, answer):
+            answer.status, answer.body = 200, CONTENT
+            answer.headers = {'Content-Length': str(len(CONTENT))}
+
+        server.change = whole
+        remote = make_remote(urls, has_tarball=False)
+        monkeypatch.setattr(ArchivistRemote, 'prepare', lambda _: None)
+        monkeypatch.setattr(ArchivistRemote, 'checkpresent', lambda *_: True)
+        assert all(remote.checkpresent(key) for key in keys)
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize(

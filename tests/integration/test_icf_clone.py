@@ -51,6 +51,28 @@ def test_a_named_credential_is_kept_for_the_realm(server, phantom, make_person):
     person.run('datalad', 'get', 'icf', cwd=person.directory / 'clone')
 
 
+def test_an_updated_clone_of_a_visit_that_was_deposited_anew_gets_its_images(
+    reader, server, deposit_visit, image, tar
+):
+    """Those too that the tarball before had, at other places in it"""
+    members = [(f'S6_V01/{n}.dcm', image(SeriesNumber=n)) for n in range(4)]
+    before = deposit_visit('S6', 'V01', tar(*members[1:]))
+    assert icf_clone(reader, server, 'anew', study='S6').records[0]['status'] == 'ok'
+    for path in before.paths.study_dir.glob('V01*'):
+        path.unlink()
+    deposit_visit('S6', 'V01', tar(*members))
+    assert icf_clone(reader, server, 'anew', study='S6').records[0]['status'] == 'ok'
+    seen = len(server.requests)
+    clone = reader.directory / 'anew'
+    reader.run('datalad', 'get', 'S6_V01', cwd=clone)
+    for path, content in members:
+        assert (clone / path).read_bytes() == content
+    moved = server.requests[seen:]
+    assert sum(r.sent for r in moved) == sum(len(content) for _, content in members)
+    # at most once it was looked for in the tarball that is gone
+    assert len(moved) <= 1 + len(members) + 1
+
+
 @pytest.fixture(scope='module')
 def study(deposit_visit, image, tar):
     for visit in ('V01', 'V02', 'W03'):
