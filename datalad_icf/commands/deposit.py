@@ -154,6 +154,7 @@ class IcfDeposit(ValidatedInterface):
             keywords=keywords,
             config_file=config_file,
             dicomweb=dicomweb,
+            is_study=visits_from is not None,
         )
         for paths, outcome in work_on_visits(
             [paths for paths, _ in found],
@@ -195,7 +196,12 @@ def _find(
         return [(paths, source)]
     assert visits_from is not None
     try:
-        names = sorted(p.name for p in visits_from.iterdir() if p.is_dir())
+        # a link to nothing may be one to a share that is not mounted
+        names = sorted(
+            p.name
+            for p in visits_from.iterdir()
+            if p.is_dir() or (p.is_symlink() and not p.exists())
+        )
     except OSError as e:
         msg = f'cannot list {visits_from}: {e.strerror}'
         raise MissingInputError(msg) from e

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from datalad_icf.commands.results import Outcome, count
 from datalad_icf.dicom import Attribute
-from datalad_icf.errors import IcfError
+from datalad_icf.errors import IcfError, SourceError
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
 
@@ -33,6 +33,8 @@ class Steps:
         Parameters of the steps.
     dicomweb
         Whether to make a DICOMweb tree.
+    is_study
+        Whether the directories were found in another one, and not named.
     """
 
     sources: dict[Visit, Path]
@@ -42,12 +44,26 @@ class Steps:
     keywords: tuple[Attribute, ...]
     config_file: Path | None
     dicomweb: bool
+    is_study: bool = False
+
+    def _find_source(self, visit: Visit) -> Path:
+        source = self.sources[visit]
+        if self.is_study and source.is_symlink():
+            if not source.exists():
+                msg = f'{source} is a symbolic link to what is not there'
+                raise SourceError(msg)
+            if not self.follow_symlinks:
+                msg = (
+                    f'{source} is a symbolic link; --follow-symlinks lets it be packed'
+                )
+                raise SourceError(msg)
+        return source
 
     def measure(self, paths: VisitPaths) -> tuple[int, int]:
         """Number and bytes of the files of a visit; it is refused here if ever"""
         from datalad_icf.dicom import list_files
 
-        source = self.sources[paths.visit]
+        source = self._find_source(paths.visit)
         names = list_files(source, follow_symlinks=self.follow_symlinks)
         return len(names), sum(os.stat(source / name).st_size for name in names)
 
@@ -65,7 +81,7 @@ class Steps:
 
         archived, described = deposit_visit(
             paths,
-            self.sources[paths.visit],
+            self._find_source(paths.visit),
             zone=self.zone,
             follow_symlinks=self.follow_symlinks,
             attributes=tuple(dict.fromkeys((*DEFAULT_ATTRIBUTES, *self.keywords))),

@@ -19,6 +19,9 @@ Result = TypeVar('Result')
 
 # in seconds
 _PATIENCE = 3.0
+# tells a worker to end
+_STOP = signal.SIGUSR1
+_SIGNALS = (signal.SIGINT, _STOP)
 _FORK = multiprocessing.get_context('fork')
 # of a worker: whether it is at work, and whether it was told to stop
 _is_busy = False
@@ -107,7 +110,7 @@ class _Worker(Generic[Task, Result]):
             target=_serve, args=(theirs, self.pipe, work), daemon=True
         )
         # an interrupt has to wait until the process knows what to do then
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             with warnings.catch_warnings():
                 # DataLad has threads, but none that holds a lock here
@@ -142,7 +145,7 @@ class _Worker(Generic[Task, Result]):
     def stop(self) -> None:
         """Let it end"""
         if self.is_busy and self._process.pid:
-            os.kill(self._process.pid, signal.SIGINT)
+            os.kill(self._process.pid, _STOP)
         # whoever waits for a task, or for its result to be taken, wakes up
         self.pipe.close()
 
@@ -156,9 +159,14 @@ def _serve(
     pipe: Connection, other_end: Connection, work: Callable[[Any], object]
 ) -> None:
     """What a process does"""
-    signal.signal(signal.SIGINT, _interrupt)
+    # The terminal tells all, and a shell lets what it starts in the background ignore
+    # that: what it means is for the other process to say.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # unlike SIG_IGN, programs that are started do not inherit this
+        signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(_STOP, _interrupt)
     signal.signal(signal.SIGALRM, _lose_patience)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     # if it stayed open, nobody would be told that the other process is gone
     other_end.close()
     # an OSError of the work is a result
@@ -182,10 +190,8 @@ def _run(work: Callable[[Any], object], task: object) -> object:
 
 def _interrupt(_number: int, _frame: object) -> None:
     global _is_stopped
-    # once: the terminal and the other process both tell
-    if not _is_stopped:
-        _is_stopped = True
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+    _is_stopped = True
+    signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
 
 
 def _lose_patience(_number: int, _frame: object) -> None:

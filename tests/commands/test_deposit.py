@@ -133,6 +133,28 @@ def test_a_tree_that_comes_later_is_shown_in_the_catalog(deposit, visit_files):
     assert record['made'] == ['dicomweb', 'catalog']
 
 
+def test_a_linked_visit_is_packed_if_asked_for_and_none_is_missed(
+    study, exports, tmp_path, image
+):
+    (exports / 'V02').rename(tmp_path / 'elsewhere')
+    (exports / 'V02').symlink_to(tmp_path / 'elsewhere')
+    (exports / 'V03').rename(tmp_path / 'gone')
+    # of a share that is not mounted, say
+    (exports / 'V03').symlink_to(tmp_path / 'not mounted')
+    (exports / 'notes').symlink_to(tmp_path / 'elsewhere' / 'scan-notes.txt')
+    for dry_run in (True, False):
+        records = {record['visit_id']: record for record in study(dry_run=dry_run)}
+        assert statuses(records.values()) == {
+            'V01': 'ok',
+            'V02': 'impossible',
+            'V03': 'impossible',
+        }
+        assert '--follow-symlinks' in records['V02']['message']
+        assert 'what is not there' in records['V03']['message']
+    records = statuses(study(follow_symlinks=True))
+    assert records == {'V01': 'notneeded', 'V02': 'ok', 'V03': 'impossible'}
+
+
 def test_a_tree_keeps_its_options(deposit, paths, visit_files, tmp_path):
     options = {'strip_private': True, 'thumbnails': False, 'public_bulk_size': 99}
     deposit(visit_files, dicomweb=True)

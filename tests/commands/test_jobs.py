@@ -258,15 +258,36 @@ def test_work_that_looks_for_an_interrupt_ends_there(tmp_path):
 
 
 def test_work_that_does_not_is_ended_all_the_same(tmp_path):
-    def work(number):
-        (tmp_path / str(number)).touch()
-        try:
-            time.sleep(number and 60)
-        except KeyboardInterrupt:
-            (tmp_path / f'{number} cleaned').touch()
-            raise
+    check_end(tmp_path, lambda number: begin(tmp_path, number))
 
-    check_end(tmp_path, work)
+
+@pytest.mark.parametrize('before', [signal.SIG_IGN, signal.default_int_handler])
+def test_what_the_terminal_tells_a_process_is_for_the_other_one_to_hear(
+    tmp_path, before
+):
+    """It does not hear what is started in the background of a shell"""
+
+    def work(number):
+        os.kill(os.getpid(), signal.SIGINT)
+        check_interrupt()
+        return number
+
+    former = signal.signal(signal.SIGINT, before)
+    try:
+        results = sorted(run_in_processes(range(4), work, jobs=2))
+        check_end(tmp_path, lambda number: begin(tmp_path, number))
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert results == [(n, n) for n in range(4)]
+
+
+def begin(directory, number):
+    (directory / str(number)).touch()
+    try:
+        time.sleep(number and 60)
+    except KeyboardInterrupt:
+        (directory / f'{number} cleaned').touch()
+        raise
 
 
 # a command that is killed or interrupted
