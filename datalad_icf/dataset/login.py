@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 from datalad_icf.dataset.challenge import find_realms
@@ -36,6 +37,9 @@ class DataladLogin:
         Name for a credential that somebody enters.
     server
         URL of the server that a named credential is for, if it has no realm yet.
+    note
+        File in which to remember the key ring that had a password. To find out anew
+        which one is in use takes longer than to get an image.
     """
 
     def __init__(
@@ -45,11 +49,14 @@ class DataladLogin:
         name: str | None = None,
         suggestion: str | None = None,
         server: str | None = None,
+        note: Path | None = None,
     ) -> None:
         self._config = config
         self._name = name
         self._suggestion = suggestion
         self._server = server
+        self.note = note
+        self._asked: set[str] = set()
         self._other_realm: str | None = None
         self._realms: dict[str, str] = {}
         self._manager: Any = None
@@ -63,9 +70,11 @@ class DataladLogin:
         realms = {k: v for k, v in self._realms.items() if k in _KINDS}
         if not realms:
             return None
-        if self._name is None:
+        # what was found so was refused, if the same is asked again
+        if self._name is None and not self._asked.issuperset(realms.values()):
+            self._asked.update(realms.values())
             for scheme, realm in realms.items():
-                if found := find_quickly(realm, _KINDS[scheme]):
+                if found := find_quickly(realm, _KINDS[scheme], note=self.note):
                     return _answer(scheme, found)
         return self._find_by_datalad(realms)
 
@@ -165,7 +174,9 @@ class DataladLogin:
             lgr.warning('The credential was not saved (%s)', type(e).__name__)
 
 
-def find_quickly(realm: str, kind: str) -> dict[str, str] | None:
+def find_quickly(
+    realm: str, kind: str, *, note: Path | None = None
+) -> dict[str, str] | None:
     """Look up a credential as DataLad keeps it, in a tenth of the time
 
     DataLad has properties in the configuration of git, and the secret in the key
@@ -193,7 +204,7 @@ def find_quickly(realm: str, kind: str) -> dict[str, str] | None:
         if fields.get('realm') == realm and fields.get('type') == kind
     ]
     for _, name, fields in sorted(known, key=lambda one: one[0], reverse=True):
-        if secret := fields.get('secret') or _read_key_ring(name):
+        if secret := fields.get('secret') or _read_key_ring(name, note):
             return {**fields, 'secret': secret}
     return None
 
@@ -212,18 +223,36 @@ def _read_config(pattern: str) -> str:
     with process:
         with suppress(Exception):
             # what is needed next, while git is at work; a failure is told then
-            _import_keyring().get_keyring()
+            _import_keyring()
         output, _ = process.communicate()
     return output.decode(errors='surrogateescape')
 
 
-def _read_key_ring(name: str) -> str | None:
+def _read_key_ring(name: str, note: Path | None) -> str | None:
+    service = f'datalad-{name}'
+    secret: str | None = None
     try:
-        secret: str | None = _import_keyring().get_password(f'datalad-{name}', 'secret')
+        keyring = _import_keyring()
+        if note:
+            with suppress(Exception):
+                known = keyring.core.load_keyring(note.read_text())
+                secret = known.get_password(service, 'secret')
+        if not secret:
+            secret = keyring.get_password(service, 'secret')
+            if secret and note:
+                _write_note(note, type(keyring.get_keyring()))
     except Exception as e:  # noqa: BLE001 whatever a key ring raises; DataLad tries again
         lgr.debug('The key ring cannot be read: %s', type(e).__name__)
         return None
     return secret
+
+
+def _write_note(note: Path, kind: type) -> None:
+    with suppress(OSError):
+        note.parent.mkdir(exist_ok=True)
+        made = note.with_name(f'{note.name}.{os.getpid()}')
+        made.write_text(f'{kind.__module__}.{kind.__qualname__}')
+        made.replace(note)
 
 
 def _import_keyring() -> Any:

@@ -44,7 +44,7 @@ class Login(Protocol):
     """Where users and passwords come from"""
 
     def find(self, url: str, challenge: str, /) -> str | None:
-        """Find what answers a challenge
+        """Find what answers a challenge; asked again, something else if there is
 
         Parameters
         ----------
@@ -259,8 +259,8 @@ class StoreClient:
         self._connections.discard(url, response)
         # a password that was wrong once is not tried again and again
         if origin not in self._refused and origin not in self._auths:
-            auth = self._login.find(url, challenge)
-            if auth:
+            tried = None
+            while (auth := self._login.find(url, challenge)) and auth != tried:
                 response = self._send(url, headers, auth)
                 if response.status != 401:
                     self._auths[origin] = auth
@@ -268,6 +268,9 @@ class StoreClient:
                         self._login.accept()
                     return response
                 self._connections.discard(url, response)
+                if tried:
+                    break
+                tried = auth
         self._refused.add(origin)
         raise StoreReadError(f'{url}: the server {REASONS[401]}', status_code=401)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
 
     def __init__(self, annex: Any) -> None:
         super().__init__(annex)
-        self._client = StoreClient(DataladLogin(self._make_config))
+        self._login = DataladLogin(self._make_config)
+        self._client = StoreClient(self._login)
         self._sources: dict[str, ImageSource] = {}
         self._urls: dict[str, list[str]] = {}
         self._paths: dict[str, list[Path]] = {}
@@ -64,12 +66,18 @@ class IcfArchivistRemote(SpecialRemote):  # type: ignore[misc]
         self._archivist: Any = None
         self._git_dir = Path('.git')
 
+    @property
+    def uses_archivist(self) -> bool:
+        """Whether datalad-next was needed, which may have something to clean up"""
+        return self._archivist is not None
+
     def initremote(self) -> None:
         """Do nothing: there is nothing to set up"""
 
     def prepare(self) -> None:
         """Look where the clone is"""
         self._git_dir = Path(self.annex.getgitdir())
+        self._login.note = self._own_file('key-ring')
 
     def transfer_retrieve(self, key: str, filename: str) -> None:
         """Write an image to a file
@@ -290,5 +298,10 @@ def _tell(text: str) -> RemoteError:
 def main() -> None:
     """Run the special remote, installed as ``git-annex-remote-icf-archivist``"""
     master = Master()
-    master.LinkRemote(IcfArchivistRemote(master))
+    remote = IcfArchivistRemote(master)
+    master.LinkRemote(remote)
     master.Listen()
+    if not remote.uses_archivist:
+        # git-annex waits for the end, and Python takes its time to tidy up
+        sys.stdout.flush()
+        os._exit(0)

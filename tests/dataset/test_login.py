@@ -7,6 +7,7 @@ import subprocess
 import sys
 from base64 import b64decode
 
+import keyring
 import pytest
 
 from datalad_icf.dataset.challenge import find_realms
@@ -103,6 +104,45 @@ def test_looking_for_a_password_starts_nothing_but_git(tmp_path):
         text=True,
     )
     assert done.stdout.split() == ['git']
+
+
+@pytest.fixture
+def note(tmp_path):
+    return tmp_path / 'icf' / 'key-ring'
+
+
+def test_the_key_ring_that_had_a_password_is_asked_first(keep, note, monkeypatch):
+    keep('mine', 'secret')
+    assert find_quickly(REALM, 'user_password', note=note)['secret'] == 'secret'
+    ring = keyring.get_keyring()
+    name = f'{type(ring).__module__}.{type(ring).__qualname__}'
+    assert note.read_text() == name
+    # without looking for the one that is in use
+    monkeypatch.setattr(keyring.core, 'load_keyring', {name: ring}.__getitem__)
+    monkeypatch.setattr(keyring, 'get_keyring', None)
+    monkeypatch.setattr(keyring, 'get_password', None)
+    assert find_quickly(REALM, 'user_password', note=note)['secret'] == 'secret'
+    assert os.listdir(note.parent) == [note.name]
+
+
+@pytest.mark.parametrize(
+    'text', ['', 'os.path', 'no.Such', 'keyring.backends.null.Keyring']
+)
+def test_a_note_of_a_key_ring_that_has_nothing_is_no_hindrance(keep, note, text):
+    keep('mine', 'secret')
+    note.parent.mkdir()
+    note.write_text(text)
+    assert find_quickly(REALM, 'user_password', note=note)['secret'] == 'secret'
+    assert note.read_text() not in ('', text)
+
+
+def test_datalad_is_asked_if_what_was_found_quickly_is_refused(keep, monkeypatch):
+    """As where a key ring of former days has the former password"""
+    keep('mine', 'new')
+    monkeypatch.setattr('datalad_icf.dataset.login._read_key_ring', lambda *_: 'former')
+    login = DataladLogin()
+    answers = [decode(login.find(URL, CHALLENGE)) for _ in range(2)]
+    assert answers == ['jane:former', 'jane:new']
 
 
 def test_a_token_answers_bearer(keep):

@@ -95,9 +95,27 @@ def test_a_wrong_login_is_tried_once(read, server, login):
         with pytest.raises(StoreReadError, match='asks for a password') as caught:
             read()
         assert caught.value.status_code == 401
-    assert len(login.asked) == 1
+    # asked once more, in case something else is known
+    assert len(login.asked) == 2
     assert sum(seen.login is not None for seen in server.seen) == 1
     assert not login.accepted
+
+
+def test_another_login_is_tried_if_the_first_was_wrong(read, server, login):
+    server.needs_login = True
+    answers = ['Basic d3Jvbmc=', LOGIN]
+    login.find = lambda *_: answers.pop(0)
+    assert read() == WANTED
+    assert login.accepted == 1
+
+
+def test_a_login_that_is_wrong_twice_is_given_up(read, server, login):
+    server.needs_login = True
+    answers = iter(range(100))
+    login.find = lambda *_: f'Basic {next(answers)}'
+    with pytest.raises(StoreReadError, match='asks for a password'):
+        read()
+    assert [seen.login for seen in server.seen] == [None, 'Basic 0', 'Basic 1']
 
 
 def test_a_login_that_is_not_valid_any_more_is_told(read, server):
