@@ -24,6 +24,7 @@ from datalad_icf.store import (
     clear_draft,
     draft_file,
     format_md5sum,
+    open_regular,
     read_md5sum,
 )
 
@@ -135,6 +136,9 @@ def archive_visit(
             )
         os.utime(draft.fd, (time.time(), sources.timestamp))
         _tell_replaced_digest(paths, summary.md5, sources)
+        # A large one takes minutes to get to disk, and a digest without a tarball
+        # looks as if it were lost: that is to be so for a moment only.
+        draft.sync()
         # whoever sees a tarball sees its digest, too
         _write_md5sum(paths, summary.md5)
         draft.place()
@@ -174,7 +178,7 @@ def _compare_with_tarball(
     paths: VisitPaths, sources: VisitSources, progress: Progress
 ) -> ArchiveReport:
     try:
-        opened = paths.tarball.open('rb', buffering=0)
+        opened = open_regular(paths.tarball)
     except OSError as e:
         msg = f'{paths.tarball} is there, and cannot be read: {e.strerror}'
         raise ConflictError(msg) from e

@@ -36,6 +36,7 @@ from datalad_icf.store import (
     draft_file,
     read_instances,
     read_md5sum,
+    read_regular,
     read_tarball_metadata,
 )
 from datalad_icf.store.metadata import iter_instances_json
@@ -128,8 +129,8 @@ def deposit_metadata(
 def _is_same(draft: Draft) -> bool:
     """Whether the draft is equal to what is there"""
     try:
-        return draft.path.read_bytes() == draft.target.read_bytes()
-    except FileNotFoundError:
+        return draft.path.read_bytes() == read_regular(draft.target)
+    except OSError:
         return False
 
 

@@ -15,9 +15,12 @@
    Draft
    draft_file
    clear_draft
+   is_draft_in_use
    locked
    format_md5sum
    read_md5sum
+   open_regular
+   read_regular
    build_tarball_url
    build_clone_url
    check_store_url
@@ -30,6 +33,7 @@ from datalad_icf.store.deposit import (
     clear_draft,
     draft_file,
     format_md5sum,
+    is_draft_in_use,
     locked,
     read_md5sum,
 )
@@ -47,6 +51,7 @@ from datalad_icf.store.metadata import (
     read_instances,
     read_tarball_metadata,
 )
+from datalad_icf.store.read import open_regular, read_regular
 from datalad_icf.store.url import (
     DEFAULT_STORE_URL,
     build_clone_url,
@@ -72,8 +77,11 @@ __all__ = [
     'draft_file',
     'find_visits',
     'format_md5sum',
+    'is_draft_in_use',
     'locked',
+    'open_regular',
     'read_instances',
     'read_md5sum',
+    'read_regular',
     'read_tarball_metadata',
 ]

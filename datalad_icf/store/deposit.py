@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
@@ -26,6 +26,7 @@ from datalad_icf.errors import (
     StoreAccessError,
     StoreWriteError,
 )
+from datalad_icf.store.read import read_regular
 
 # never waits for the other end of what may be a FIFO
 _OPEN_DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -82,6 +83,10 @@ class Draft:
         while view:
             view = view[os.write(self.fd, view) :]
 
+    def sync(self) -> None:
+        """Wait until what was written is on disk, which may take a while"""
+        os.fsync(self.fd)
+
     def place(self, *, replace: bool = False) -> None:
         """Let the file appear at its target, on disk before it has the name
 
@@ -95,7 +100,7 @@ class Draft:
         ConflictError
             If there is a file at the target, and it is not to be replaced.
         """
-        os.fsync(self.fd)
+        self.sync()
         if replace:
             os.replace(self.path, self.target)
         else:
@@ -162,6 +167,29 @@ def _lock_draft(path: Path) -> int:
             os.close(fd)
             raise
         os.close(fd)
+
+
+def is_draft_in_use(target: Path) -> bool | None:
+    """Whether a process is writing the draft of a file; nothing if there is no draft
+
+    Parameters
+    ----------
+    target
+        Where the file is to appear.
+    """
+    path = target.with_name(f'.{target.name}.part')
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # shared, and for a moment: two that ask do not take each other for a writer
+        flock(fd, LOCK_SH | LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def clear_draft(target: Path) -> None:
@@ -295,7 +323,7 @@ def read_md5sum(path: Path) -> str | None:
         If the file is something else than one line of ``md5sum``.
     """
     try:
-        text = path.read_text(errors='surrogateescape')
+        text = read_regular(path).decode('utf-8', 'surrogateescape')
     except FileNotFoundError:
         return None
     except OSError as e:

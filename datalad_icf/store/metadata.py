@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from datalad_icf.errors import MetadataError, MissingInputError
+from datalad_icf.store.read import read_regular
 
 # seconds since 1970; beyond the year 9999 in any time zone, and what git takes
 MAX_TIME = 1 << 40
@@ -230,7 +231,7 @@ def _is_inside(path: str) -> bool:
 
 def _load(path: Path) -> tuple[Any, str]:
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as e:
         msg = f'{path} is not there; run icf-deposit-metadata first'
         raise MissingInputError(msg) from e

@@ -568,6 +568,38 @@ def test_the_digest_is_there_before_the_tarball(paths, visit_files, monkeypatch)
     assert seen == [(os.fspath(paths.tarball), True)]
 
 
+def test_the_tarball_is_on_disk_before_the_digest_is_there(
+    paths, visit_files, monkeypatch
+):
+    """Between the two, it looks as if the tarball were lost"""
+    draft = paths.tarball.with_name(f'.{paths.tarball.name}.part')
+    seen = []
+    fsync = os.fsync
+
+    def watched(fd):
+        if draft.exists() and os.path.samestat(os.fstat(fd), draft.stat()):
+            seen.append(paths.md5sum.exists())
+        fsync(fd)
+
+    monkeypatch.setattr(os, 'fsync', watched)
+    archive_visit(paths, visit_files)
+    assert seen[0] is False
+
+
+def test_a_fifo_in_place_of_the_digest_holds_nothing_up(paths, visit_files):
+    paths.study_dir.mkdir(parents=True)
+    os.mkfifo(paths.md5sum)
+    report = archive_visit(paths, visit_files)
+    assert paths.md5sum.read_text().startswith(report.md5)
+
+
+def test_a_fifo_in_place_of_the_tarball_is_refused(paths, visit_files):
+    paths.study_dir.mkdir(parents=True)
+    os.mkfifo(paths.tarball)
+    with pytest.raises(ConflictError, match='no regular file'):
+        archive_visit(paths, visit_files)
+
+
 def test_a_store_that_cannot_be_written_to_is_refused_before_reading(tmp_path, export):
     (tmp_path / 'file').touch()
     os.mkfifo(export / 'would be refused on reading')

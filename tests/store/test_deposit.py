@@ -17,7 +17,13 @@ from datalad_icf.errors import (
     StoreAccessError,
     StoreWriteError,
 )
-from datalad_icf.store import deposit, draft_file, format_md5sum, read_md5sum
+from datalad_icf.store import (
+    deposit,
+    draft_file,
+    format_md5sum,
+    is_draft_in_use,
+    read_md5sum,
+)
 
 EMPTY_MD5 = 'd41d8cd98f00b204e9800998ecf8427e'
 
@@ -296,6 +302,22 @@ def test_a_digest_file_of_something_else_is_refused(tmp_path, text):
 def test_a_digest_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(MetadataError, match='cannot read'):
         read_md5sum(tmp_path)
+
+
+def test_a_fifo_with_the_name_of_a_digest_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / 'digest')
+    with pytest.raises(MetadataError, match='no regular file'):
+        read_md5sum(tmp_path / 'digest')
+
+
+def test_a_draft_is_in_use_as_long_as_its_process_has_it(target, part):
+    assert is_draft_in_use(target) is None
+    with draft_file(target):
+        assert is_draft_in_use(target) is True
+    assert is_draft_in_use(target) is None
+    part.touch()
+    assert is_draft_in_use(target) is False
+    assert part.exists()
 
 
 def test_what_is_reserved_is_written_as_without(target):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from hashlib import md5
 
 import pytest
@@ -199,3 +200,10 @@ def test_instances_of_the_same_run_are_read(write):
     path = write([OLD_INSTANCE])
     digest = md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     assert len(read_instances(path, digest)) == 1
+
+
+@pytest.mark.parametrize('read', [read_instances, read_tarball_metadata])
+def test_a_fifo_in_place_of_metadata_is_refused(tmp_path, read):
+    os.mkfifo(tmp_path / 'metadata.json')
+    with pytest.raises(MetadataError, match='no regular file'):
+        read(tmp_path / 'metadata.json')
