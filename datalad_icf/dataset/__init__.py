@@ -15,6 +15,7 @@
    unpack_export
    neutralise_repository
    check_repository
+   format_refs
    read_refs
    read_tree
 """
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from datalad_icf.dataset.git import (
         ANNEX,
         check_repository,
+        format_refs,
         neutralise_repository,
         read_refs,
         read_tree,
-        unpack_export,
     )
     from datalad_icf.dataset.keys import (
         build_key,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         key_file_name,
         log_path,
     )
+    from datalad_icf.dataset.zip_file import unpack_export
 
 __all__ = [
     'ANNEX',
@@ -53,6 +55,7 @@ __all__ = [
     'check_repository',
     'dataset_path',
     'deposit_dataset',
+    'format_refs',
     'key_file_name',
     'log_path',
     'neutralise_repository',
@@ -73,12 +76,13 @@ _MODULES = {
     'check_repository': 'git',
     'dataset_path': 'keys',
     'deposit_dataset': 'export',
+    'format_refs': 'git',
     'key_file_name': 'keys',
     'log_path': 'keys',
     'neutralise_repository': 'git',
     'read_refs': 'git',
     'read_tree': 'git',
-    'unpack_export': 'git',
+    'unpack_export': 'zip_file',
 }
 
 

@@ -14,16 +14,14 @@ from datalad_icf.dataset.git import (
     ANNEX,
     MAIN,
     build_repository,
-    export_repository,
     format_refs,
     read_commit_time,
     read_refs,
-    unpack_export,
 )
+from datalad_icf.dataset.zip_file import export_repository, unpack_export
 from datalad_icf.errors import (
     ConflictError,
     DamagedExportError,
-    GitError,
     MetadataError,
     PreconditionError,
 )
@@ -37,6 +35,7 @@ from datalad_icf.store import (
     check_store_url,
     draft_file,
     read_instances,
+    read_regular,
     read_tarball_metadata,
 )
 
@@ -217,18 +216,24 @@ class _Existing:
 
 
 def _read_existing(paths: VisitPaths, git_dir: Path, *, replace: bool) -> _Existing:
+    for path in (paths.refs, paths.repo_export):
+        if path.is_dir():
+            # whatever is in there is not to be lost
+            msg = f'{path} is a directory; see what is in it, and remove it'
+            raise ConflictError(msg)
     refs_text = ''
     if paths.refs.exists():
-        refs_text = paths.refs.read_text(errors='replace')
+        try:
+            refs_text = read_regular(paths.refs).decode(errors='replace')
+        except OSError:
+            # such as a FIFO: it is corrected like other wrong refs
+            refs_text = 'damaged'
     if not paths.repo_export.exists():
         return _Existing({}, refs_text, None)
     try:
         unpack_export(paths.repo_export, git_dir)
-        try:
-            refs = read_refs(git_dir)
-            return _Existing(refs, refs_text, read_commit_time(git_dir, ANNEX))
-        except GitError as e:
-            raise DamagedExportError(str(e)) from e
+        refs = read_refs(git_dir)
+        return _Existing(refs, refs_text, read_commit_time(git_dir, ANNEX))
     except DamagedExportError as e:
         if replace:
             # clones have seen times of the past at most

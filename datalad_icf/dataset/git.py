@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby
-from lzma import LZMAError
 from pathlib import Path
-from shutil import copyfileobj, rmtree
+from shutil import rmtree
 from tempfile import gettempdir
 from typing import IO
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from datalad_icf.dataset.branches import Entry
 from datalad_icf.errors import DamagedExportError, GitError
 
 MAIN = 'refs/heads/main'
-# what zipfile raises on damaged files, and on what it does not know
-_DAMAGED = (
-    BadZipFile,
-    EOFError,
-    LZMAError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    zlib.error,
+# what is no fault of the file that is read
+OF_THE_MACHINE = frozenset(
+    (
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+    )
 )
+# git commands that fail on a damaged repository
+_READING = ('cat-file', 'for-each-ref', 'fsck', 'log', 'ls-tree')
 ANNEX = 'refs/heads/git-annex'
 # a directory that the git-annex branch has not
 _STAGING = b'staging'
@@ -43,15 +46,15 @@ _SETTINGS = (
     'core.fsyncMethod=writeout-only',
     'gc.auto=0',
 )
-_CONFIG = b'[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n'
+CONFIG = b'[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n'
 
 
 def _environment(git_dir: Path) -> dict[str, str]:
     """Variables that keep git away from all configuration of user and machine"""
     env = {k: v for k, v in os.environ.items() if not k.startswith('GIT_')}
     env.update(
-        GIT_CONFIG_NOSYSTEM='1',
-        GIT_CONFIG_GLOBAL=os.devnull,
+        GITCONFIG_NOSYSTEM='1',
+        GITCONFIG_GLOBAL=os.devnull,
         GIT_DIR=str(git_dir),
         LC_ALL='C',
         # glibc: zlib takes and frees 0.3 MB for each object, and without this the
@@ -90,10 +93,21 @@ def _run_git(git_dir: Path, *args: str, lines: Iterable[bytes] | None = None) ->
         if process.returncode:
             stderr.seek(0)
             why = stderr.read().decode(errors='replace').strip()
-            why = why or f'is there room in {gettempdir()}?'
-            msg = f'git {args[0]} failed with exit code {process.returncode}: {why}'
-            raise GitError(msg)
+            if args[0] == 'fsck':
+                # tells of what is missing there
+                why = why or output.decode(errors='replace').strip()
+            raise _failure(args[0], process.returncode, why)
     return output.decode()
+
+
+def _failure(command: str, code: int, why: str) -> GitError:
+    """Tell a repository that is damaged from a machine on which git cannot work"""
+    why = why or f'is there room in {gettempdir()}?'
+    msg = f'git {command} failed with exit code {code}: {why}'
+    is_machine = code < 0 or any(os.strerror(one) in why for one in OF_THE_MACHINE)
+    if command in _READING and not is_machine and 'out of memory' not in why:
+        return DamagedExportError(msg)
+    return GitError(msg)
 
 
 def build_repository(
@@ -212,8 +226,10 @@ def check_repository(git_dir: Path) -> None:
 
     Raises
     ------
-    GitError
+    DamagedExportError
         If it finds damage.
+    GitError
+        If git is missing, or cannot work.
     """
     _run_git(git_dir, 'fsck', '--full', '--no-dangling', '--no-progress')
 
@@ -223,8 +239,10 @@ def read_tree(git_dir: Path, ref: str) -> Iterator[Entry]:
 
     Raises
     ------
+    DamagedExportError
+        If git finds damage.
     GitError
-        If git is missing, or finds damage.
+        If git is missing, or cannot work.
     """
     with tempfile.TemporaryFile() as listing, tempfile.TemporaryFile() as names:
         _run_into(git_dir, listing, 'ls-tree', '-r', '-z', ref)
@@ -262,8 +280,7 @@ def _run_into(
         raise GitError(msg) from e
     if done.returncode:
         why = done.stderr.decode(errors='replace').strip()
-        msg = f'git {args[0]} failed with exit code {done.returncode}: {why}'
-        raise GitError(msg)
+        raise _failure(args[0], done.returncode, why)
     output.seek(0)
 
 
@@ -272,75 +289,19 @@ def neutralise_repository(git_dir: Path) -> None:
 
     It comes from a store, that is, from others.
     """
-    (git_dir / 'config').write_bytes(_CONFIG)
+    (git_dir / 'config').write_bytes(CONFIG)
     rmtree(git_dir / 'hooks', ignore_errors=True)
 
 
-def format_refs(refs: dict[str, str]) -> str:
-    """Text of the file ``XDLRA--refs``, as git-remote-datalad-annex reads it"""
-    lines = [f'{oid} {name}\n' for name, oid in refs.items()]
-    return ''.join(lines) + f'@{MAIN} HEAD\n'
-
-
-def export_repository(git_dir: Path, refs: dict[str, str], path: Path) -> None:
-    """Write a bare repository as the ZIP file ``XDLRA--repo-export``
+def format_refs(refs: dict[str, str], head: str = MAIN) -> str:
+    """Text of the file ``XDLRA--refs``, as git-remote-datalad-annex reads it
 
     Parameters
     ----------
-    git_dir
-        A repository of `build_repository`.
     refs
-        Its refs.
-    path
-        Existing file that becomes the ZIP file.
+        Full name of the ref to commit id, in the order of the names.
+    head
+        The ref that a clone checks out.
     """
-    packed = ''.join(f'{oid} {name}\n' for name, oid in refs.items())
-    small = {
-        'HEAD': f'ref: {MAIN}\n'.encode(),
-        'config': _CONFIG,
-        'packed-refs': b'# pack-refs with: peeled fully-peeled sorted \n'
-        + packed.encode(),
-    }
-    with path.open('r+b') as f, ZipFile(f, 'w') as archive:
-        for name, content in small.items():
-            archive.writestr(_zip_info(name), content)
-        # without refs/ git takes it for no repository
-        for name in ('objects/', 'objects/info/', 'objects/pack/', 'refs/'):
-            archive.writestr(_zip_info(name), b'')
-        for pack in sorted((git_dir / 'objects' / 'pack').iterdir()):
-            info = _zip_info(f'objects/pack/{pack.name}')
-            info.file_size = pack.stat().st_size
-            with pack.open('rb') as source, archive.open(info, 'w') as target:
-                copyfileobj(source, target, 1 << 20)
-
-
-def _zip_info(name: str) -> ZipInfo:
-    # the oldest date that ZIP has, and modes that do not depend on umask
-    info = ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.create_system = 3
-    is_directory = name.endswith('/')
-    info.external_attr = (0o40755 if is_directory else 0o100644) << 16
-    if not is_directory:
-        info.compress_type = ZIP_DEFLATED
-    return info
-
-
-def unpack_export(path: Path, git_dir: Path) -> None:
-    """Unpack an ``XDLRA--repo-export``
-
-    Raises
-    ------
-    GitError
-        If there is no room for it.
-    DamagedExportError
-        If it is no ZIP file, or damaged.
-    """
-    try:
-        with ZipFile(path) as archive:
-            archive.extractall(git_dir)
-    except OSError as e:
-        msg = f'cannot unpack {path}: {e.strerror}; is there room in {gettempdir()}?'
-        raise GitError(msg) from e
-    except _DAMAGED as e:
-        msg = f'{path} is damaged: {e}'
-        raise DamagedExportError(msg) from e
+    lines = [f'{oid} {name}\n' for name, oid in refs.items()]
+    return ''.join(lines) + f'@{head} HEAD\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import zipfile
@@ -12,6 +13,7 @@ from datalad_icf.dataset.git import MAIN
 from datalad_icf.errors import (
     BusyError,
     ConflictError,
+    DamagedExportError,
     GitError,
     MetadataError,
     MissingInputError,
@@ -415,3 +417,47 @@ def test_progress_is_told_of_all_images(visit, deposit):
 
     deposit(progress=Recorder)
     assert told == [(3, ' images'), 3, 'end']
+
+
+@pytest.mark.parametrize('name', ['refs', 'repo_export'])
+def test_a_directory_in_place_of_a_file_is_to_be_removed(deposited, deposit, name):
+    path = getattr(deposited, name)
+    path.unlink()
+    path.mkdir()
+    for replace in (False, True):
+        with pytest.raises(ConflictError, match=r'is a directory.* remove it'):
+            deposit(replace=replace)
+
+
+def test_a_fifo_in_place_of_the_repository_is_told_and_can_be_replaced(
+    deposited, deposit, content
+):
+    before = content()
+    deposited.repo_export.unlink()
+    os.mkfifo(deposited.repo_export)
+    with pytest.raises(ConflictError, match='no regular file'):
+        deposit()
+    assert deposit(replace=True).is_new
+    assert content().keys() == before.keys()
+
+
+def test_a_fifo_in_place_of_the_refs_is_corrected(deposited, deposit, content):
+    before = content()
+    deposited.refs.unlink()
+    os.mkfifo(deposited.refs)
+    assert deposit().restored == [deposited.refs.name]
+    assert content() == before
+
+
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EACCES])
+def test_a_whole_deposit_that_cannot_be_unpacked_is_not_called_damaged(
+    deposited, deposit, monkeypatch, code
+):
+    def extract(*_args):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(zipfile.ZipFile, 'extractall', extract)
+    for replace in (False, True):
+        with pytest.raises(GitError, match='is there room') as caught:
+            deposit(replace=replace)
+        assert not isinstance(caught.value, DamagedExportError)
