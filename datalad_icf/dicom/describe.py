@@ -31,6 +31,7 @@ from datalad_icf.store import (
     Draft,
     InstanceMetadata,
     TarballMetadata,
+    Visit,
     VisitPaths,
     clear_draft,
     draft_file,
@@ -171,7 +172,7 @@ def _describe(
     progress: Progress,
 ) -> MetadataReport:
     warnings: list[str] = []
-    described = TarballDescription(attributes)
+    described = TarballDescription(attributes, paths.visit)
     written = md5(usedforsecurity=False)
     size = paths.tarball.stat().st_size
     with (
@@ -191,6 +192,7 @@ def _describe(
             'damaged, or the file is of another one; nothing was deposited'
         )
         raise MetadataError(msg)
+    warnings.extend(described.tell_strange())
     warnings.extend(described.tell_undecoded())
     tarball = TarballMetadata(
         size=reader.size,
@@ -216,6 +218,8 @@ class TarballDescription:
     ----------
     attributes
         The DICOM attributes to be read.
+    visit
+        The visit whose tarball it should be, if that is to be looked at.
 
     Attributes
     ----------
@@ -225,12 +229,16 @@ class TarballDescription:
         Newest modification time of a member, in seconds since 1970.
     """
 
-    def __init__(self, attributes: tuple[Attribute, ...]) -> None:
+    def __init__(
+        self, attributes: tuple[Attribute, ...], visit: Visit | None = None
+    ) -> None:
         self.instances = 0
         self.other_files = 0
         self.mtime = 0.0
         self._attributes = attributes
         self._tags = wanted_tags(attributes)
+        self._visit = visit
+        self._strange: list[str] = []
         self._undecoded: list[str] = []
         self._broken: list[str] = []
 
@@ -255,6 +263,8 @@ class TarballDescription:
         for member in reader.members():
             self.mtime = member.mtime if first else max(self.mtime, member.mtime)
             first = False
+            if self._visit and not self._visit.has_member(member.name):
+                self._strange.append(member.name)
             if digests is not None:
                 digests[member.name] = member.md5
             try:
@@ -292,6 +302,16 @@ class TarballDescription:
         return InstanceMetadata(
             member.name, member.md5, member.size, member.offset, values
         )
+
+    def tell_strange(self) -> Iterator[str]:
+        """Say which members are not of the visit, in a sentence"""
+        if self._visit and self._strange:
+            names = self._strange
+            more = f' and {len(names) - 1} more files' if names[1:] else ''
+            yield (
+                f"{names[0]!r}{more}: not below '{self._visit.member_prefix}/', as all "
+                'files of this visit are; is this the tarball of another visit?'
+            )
 
     def tell_undecoded(self) -> Iterator[str]:
         """Say which headers were not read as they should, a sentence each"""

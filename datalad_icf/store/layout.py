@@ -79,6 +79,17 @@ class Visit:
         """Top-level directory of all members of the tarball"""
         return f'{self.study_id}_{self.visit_id}'
 
+    def has_member(self, name: str) -> bool:
+        """Whether a member of a tarball has a name that those of this visit have
+
+        Examples
+        --------
+        >>> visit = Visit('study1', 'visitA')
+        >>> visit.has_member('study1_visitA/1.dcm'), visit.has_member('other/1.dcm')
+        (True, False)
+        """
+        return name.removeprefix('./').startswith(f'{self.member_prefix}/')
+
     @property
     def is_pattern(self) -> bool:
         """Whether ``visit_id`` has a character of a shell pattern"""

@@ -11,7 +11,7 @@ from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 
 import pytest
 
-from datalad_icf.dicom import deposit_metadata
+from datalad_icf.dicom import archive_visit, deposit_metadata
 from datalad_icf.dicom.header import find_attribute
 from datalad_icf.errors import (
     BusyError,
@@ -22,7 +22,13 @@ from datalad_icf.errors import (
     StoreWriteError,
     TarballError,
 )
-from datalad_icf.store import draft_file, read_instances, read_tarball_metadata
+from datalad_icf.store import (
+    Visit,
+    VisitPaths,
+    draft_file,
+    read_instances,
+    read_tarball_metadata,
+)
 
 DEFAULT = [
     'SeriesDescription',
@@ -543,3 +549,16 @@ def test_a_tarball_that_shrinks_meanwhile_is_refused(put_tarball, tar, refuses):
     with pytest.raises(TarballError, match='cut'):
         deposit_metadata(paths, progress=progress)
     assert not list(paths.study_dir.glob('*.json'))
+
+
+def test_a_tarball_of_another_visit_is_warned_about(tmp_path, visit_files):
+    """With its digest file: it is whole, and at the wrong place"""
+    paths, other = (
+        VisitPaths(tmp_path / 'other', Visit('S1', visit_id))
+        for visit_id in ('V01', 'V02')
+    )
+    archive_visit(other, visit_files)
+    other.tarball.rename(paths.tarball)
+    (warning,) = [w for w in deposit_metadata(paths).warnings if 'S1_V01/' in w]
+    assert "'S1_V02/" in warning
+    assert 'another visit' in warning
