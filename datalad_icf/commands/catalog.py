@@ -24,6 +24,7 @@ from datalad_icf.commands.results import (
     render_result,
     visit_record,
 )
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.errors import IcfError, MissingInputError
 from datalad_icf.store import Visit, VisitImages, VisitPaths, find_visits
 
@@ -51,6 +52,8 @@ class IcfCatalog(ValidatedInterface):
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = params.visit_validator(
         pattern=True,

@@ -28,6 +28,7 @@ from datalad_icf.commands.results import (
     render_result,
     visit_record,
 )
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.errors import GitError, IcfError, PreconditionError
 from datalad_icf.store import Visit
 
@@ -56,6 +57,8 @@ class IcfClone(ValidatedInterface):
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = EnsureCommandParameterization(
         {

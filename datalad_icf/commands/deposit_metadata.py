@@ -16,6 +16,7 @@ from datalad_next.commands import (
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import Outcome, count, render_result
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
@@ -42,6 +43,8 @@ class IcfDepositMetadata(ValidatedInterface):
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = params.visit_validator(
         pattern=True,

@@ -25,6 +25,7 @@ from datalad_icf.commands.results import (
     render_result,
     visit_record,
 )
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.commands.visits import run_visits
 from datalad_icf.errors import IcfError
 from datalad_icf.progress import Progress
@@ -60,6 +61,8 @@ class IcfDicomweb(ValidatedInterface):
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = params.visit_validator(
         pattern=True,

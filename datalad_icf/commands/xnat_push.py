@@ -24,6 +24,7 @@ from datalad_next.constraints import (
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import failed, render_result
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.errors import PreconditionError
 from datalad_icf.store import Visit, find_visits
 
@@ -63,6 +64,8 @@ class IcfXnatPush(ValidatedInterface):
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = params.xnat_validator(
         id=params.EnsureVisit(pattern=True),

@@ -39,6 +39,7 @@ from datalad_icf.store.deposit import (
 )
 from datalad_icf.store.images import SeriesImages, VisitImages
 from datalad_icf.store.layout import (
+    PATTERN_CHARACTERS,
     VIEWER_DIR,
     VIEWER_MARK,
     Visit,
@@ -61,6 +62,7 @@ from datalad_icf.store.url import (
 
 __all__ = [
     'DEFAULT_STORE_URL',
+    'PATTERN_CHARACTERS',
     'VIEWER_DIR',
     'VIEWER_MARK',
     'Draft',
