@@ -74,7 +74,7 @@ def summarise(results: list[Any], *, is_whole: bool = True) -> Iterator[str]:
         shown = ('ok', 'notneeded', *_STATES[2:])
         parts = [f'{found.count(s)} {s}' for s in shown if s in found]
         yield f'{count(len(states), "visit")}: {", ".join(parts)}'
-    for label, texts in list(problems.items())[:_MAX_LISTED]:
+    for label, texts in sorted(problems.items())[:_MAX_LISTED]:
         yield f'  {label}: {", ".join(dict.fromkeys(texts))}'
     if len(problems) > _MAX_LISTED:
         yield f'  and {len(problems) - _MAX_LISTED} more'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from logging import getLogger
 from pathlib import Path
@@ -17,8 +18,9 @@ from datalad_next.constraints import EnsureBool
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import count, failed, render_result, visit_record
+from datalad_icf.commands.summary import render_summary
 from datalad_icf.commands.visits import work_on_visits
-from datalad_icf.errors import IcfError
+from datalad_icf.errors import IcfError, PreconditionError
 from datalad_icf.progress import Progress
 from datalad_icf.store import Visit, VisitPaths
 
@@ -38,13 +40,16 @@ class IcfVerify(ValidatedInterface):
     locations), and what catalog and DICOMweb tree show of the visit.
 
     Each finding is a record with status 'error' and a 'code', such as
-    'image-damaged'; a visit without any is one record with status 'ok'. The exit code
-    is 0 if all is well. With the visit '*', also what catalog and DICOMweb tree show
-    of visits that are not there any more is found.
+    'image-damaged'; a visit without any is one record with status 'ok'. What could not
+    be verified, such as a visit that is being deposited, has status 'impossible'. The
+    exit code is 0 if all is well. With the visit '*', also what catalog and DICOMweb
+    tree show of visits that are not there any more is found.
     """
 
     result_renderer = 'tailored'
     custom_result_renderer = staticmethod(render_result)
+    custom_result_summary_renderer = staticmethod(render_summary)
+    custom_result_summary_renderer_pass_summary = True
 
     _validator_ = params.visit_validator(
         pattern=True,
@@ -103,6 +108,13 @@ class IcfVerify(ValidatedInterface):
 
         exact = VisitPaths(store_dir, id)
         record = visit_record('icf_verify', id, exact.study_dir, logger=lgr)
+        if images_from and id.is_pattern:
+            msg = (
+                f'{id.visit_id!r} is a pattern, and --images-from has the files of one '
+                'visit; name that visit'
+            )
+            yield failed(record, PreconditionError(msg))
+            return
         try:
             views = StudyViews(exact)
             is_whole = id.visit_id == '*'
@@ -132,10 +144,12 @@ class IcfVerify(ValidatedInterface):
 
 
 def _found(record: dict[str, Any], finding: Finding) -> dict[str, Any]:
+    from datalad_icf.verify import NO_DAMAGE
+
     return dict(
         record,
-        status='error',
-        path=str(finding.path),
+        status='impossible' if finding.code in NO_DAMAGE else 'error',
+        path=os.path.abspath(finding.path),
         type='directory' if finding.path.is_dir() else 'file',
         code=finding.code,
         message=finding.message,

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from datalad_icf.verify.findings import CODES, Finding
+from datalad_icf.verify.findings import CODES, NO_DAMAGE, Finding
 from datalad_icf.verify.views import StudyViews
 from datalad_icf.verify.visit import (
     VerifyReport,
@@ -24,6 +24,7 @@ from datalad_icf.verify.visit import (
 
 __all__ = [
     'CODES',
+    'NO_DAMAGE',
     'Finding',
     'StudyViews',
     'VerifyReport',

@@ -20,10 +20,10 @@ from datalad_icf.store import (
     InstanceMetadata,
     TarballMetadata,
     VisitPaths,
-    read_instances,
     read_md5sum,
-    read_tarball_metadata,
+    read_regular,
 )
+from datalad_icf.verify.blame import blame, missing
 from datalad_icf.verify.findings import Finding, NameList
 from datalad_icf.verify.zones import find_zones
 
@@ -40,6 +40,10 @@ class ArchiveFacts:
         Metadata of the images by path, if they can be read.
     size, md5
         Size of the tarball in bytes, and its MD5 if it was computed.
+    recorded
+        MD5 that the digest file has.
+    mtime
+        Newest modification time of a member, in seconds since 1970.
     members
         MD5 of all members by path, empty where it was not computed.
     is_intact
@@ -50,53 +54,10 @@ class ArchiveFacts:
     instances: dict[str, InstanceMetadata] = field(default_factory=dict)
     size: int = 0
     md5: str = ''
+    recorded: str | None = None
+    mtime: float = 0
     members: dict[str, str] = field(default_factory=dict)
     is_intact: bool = True
-
-
-def check_metadata(paths: VisitPaths, facts: ArchiveFacts) -> Iterator[Finding]:
-    """Read the two metadata files
-
-    Parameters
-    ----------
-    paths
-        The visit.
-    facts
-        Gets what they say.
-    """
-    files = (paths.tarball_metadata, paths.dicoms_metadata)
-    there = [path for path in files if path.exists()]
-    if len(there) < 2:
-        for path in {*files} - {*there} if there else ():
-            yield Finding(
-                'metadata-missing',
-                path,
-                f'{path} is not there; run icf-deposit-metadata',
-            )
-        return
-    try:
-        metadata = read_tarball_metadata(paths.tarball_metadata)
-        instances = read_instances(paths.dicoms_metadata, metadata.dicoms_md5)
-    except (MetadataError, MissingInputError) as e:
-        damaged = next((p for p in files if str(p) in str(e)), files[0])
-        yield Finding('metadata-damaged', damaged, str(e))
-        return
-    if (metadata.dspath, metadata.storepath) != (paths.dataset_path, paths.store_path):
-        yield Finding(
-            'metadata-differs',
-            paths.tarball_metadata,
-            f'{paths.tarball_metadata} is of another visit, {metadata.storepath}',
-        )
-        return
-    if metadata.instances not in (None, len(instances)):
-        yield Finding(
-            'metadata-damaged',
-            paths.dicoms_metadata,
-            f'{paths.dicoms_metadata} has {len(instances)} images, and not '
-            f'{metadata.instances} as {paths.tarball_metadata.name} says',
-        )
-    facts.metadata = metadata
-    facts.instances = {one.path: one for one in instances}
 
 
 def check_tarball(
@@ -115,19 +76,20 @@ def check_tarball(
     progress
         Told of the bytes.
     """
-    recorded = None
     try:
-        recorded = read_md5sum(paths.md5sum)
+        facts.recorded = read_md5sum(paths.md5sum)
     except MetadataError as e:
-        yield Finding('md5sum-damaged', paths.md5sum, str(e))
+        yield blame('md5sum-damaged', paths.md5sum, e, str(e))
     else:
-        yield from _check_md5sum(paths, recorded)
-    if not paths.tarball.is_file():
-        yield Finding(
+        yield from _check_md5sum(paths, facts.recorded)
+    if not paths.tarball.exists():
+        yield missing(
             'tarball-missing',
             paths.tarball,
-            f'{paths.tarball} is not there; get it back from a backup, or archive the '
-            'visit again',
+            'get it back from a backup, or archive the visit again',
+            interrupted='its deposit was interrupted; deposit the visit again, or get '
+            'the tarball back from a backup',
+            beside=paths.tarball,
         )
         return
     try:
@@ -135,22 +97,25 @@ def check_tarball(
     except (TarballError, MissingInputError) as e:
         # the reader speaks of a deposit that is not made here
         problem = str(e).removesuffix('; nothing was deposited')
-        yield Finding('tarball-damaged', paths.tarball, problem)
+        yield blame('tarball-damaged', paths.tarball, e, problem)
         return
-    yield from _check_digests(paths, facts, recorded)
+    yield from _check_names(paths, facts)
+    yield from _check_digests(paths, facts)
 
 
 def _check_md5sum(paths: VisitPaths, recorded: str | None) -> Iterator[Finding]:
     if recorded is None:
         if paths.tarball.exists():
-            yield Finding(
+            yield missing(
                 'md5sum-missing',
                 paths.md5sum,
-                f'{paths.md5sum} is not there; compare the tarball with a backup, then '
-                'make the file anew with md5sum',
+                'compare the tarball with a backup, then make it anew with md5sum',
+                beside=paths.tarball,
             )
         return
-    name = paths.md5sum.read_text(errors='surrogateescape').strip()[34:]
+    text = read_regular(paths.md5sum).decode('utf-8', 'surrogateescape')
+    # nothing else at its end: for `md5sum --check`, it is a part of the name
+    name = text.rstrip('\r\n')[34:]
     if name != paths.tarball.name:
         yield Finding(
             'md5sum-damaged',
@@ -166,6 +131,10 @@ def _check_members(
     if fast:
         with TarballLister(paths.tarball) as lister:
             for member in lister.members():
+                # as `TarballDescription` has it, also where all are before 1970
+                facts.mtime = max(
+                    facts.mtime if facts.members else member.mtime, member.mtime
+                )
                 facts.members[member.name] = ''
                 comparison.see(member.name, member.size, member.offset)
             facts.size = lister.size
@@ -179,6 +148,7 @@ def _check_members(
             for instance in described.iter_instances(reader, facts.members):
                 comparison.see(instance.path, instance.size, instance.offset, instance)
             facts.size, facts.md5 = reader.size, reader.finish()
+            facts.mtime = described.mtime
     facts.is_intact = comparison.is_intact
     yield from comparison.tell(paths)
 
@@ -279,9 +249,22 @@ def _find_attributes(facts: ArchiveFacts) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
-def _check_digests(
-    paths: VisitPaths, facts: ArchiveFacts, recorded: str | None
-) -> Iterator[Finding]:
+def _check_names(paths: VisitPaths, facts: ArchiveFacts) -> Iterator[Finding]:
+    strange = NameList()
+    for name in facts.members:
+        if not paths.visit.has_member(name):
+            strange.add(name)
+    if strange:
+        yield Finding(
+            'tarball-differs',
+            paths.tarball,
+            f"{paths.tarball}: {strange} are not below '{paths.visit.member_prefix}/', "
+            'as all files of this visit are: this is the tarball of another visit; get '
+            'the right one back from a backup',
+        )
+
+
+def _check_digests(paths: VisitPaths, facts: ArchiveFacts) -> Iterator[Finding]:
     """Size and MD5 of the tarball against the digest file and the metadata"""
     metadata = facts.metadata
     zones: dict[str, str] = {}
@@ -292,6 +275,7 @@ def _check_digests(
             zones[md5] = _explain(paths.tarball, md5) if facts.is_intact else ''
         return zones[md5]
 
+    recorded = facts.recorded
     if facts.md5 and recorded not in (None, facts.md5):
         yield Finding(
             'tarball-differs',
@@ -309,6 +293,14 @@ def _check_digests(
             f'{paths.tarball_metadata} is about another tarball'
             f'{explain(metadata.md5) if facts.md5 else ""}; if the tarball is right, '
             'run icf-deposit-metadata --existing replace',
+        )
+    elif metadata.mtime not in (None, facts.mtime):
+        yield Finding(
+            'metadata-damaged',
+            paths.tarball_metadata,
+            f'{paths.tarball_metadata} has {metadata.mtime} as the newest time in the '
+            f'tarball, which is {facts.mtime}; run icf-deposit-metadata --existing '
+            'replace',
         )
 
 

@@ -14,6 +14,7 @@ from datalad_icf.dataset import (
     build_locator,
     check_repository,
     dataset_path,
+    format_refs,
     key_file_name,
     log_path,
     neutralise_repository,
@@ -21,9 +22,10 @@ from datalad_icf.dataset import (
     read_tree,
     unpack_export,
 )
-from datalad_icf.errors import GitError
-from datalad_icf.store import InstanceMetadata, VisitPaths
+from datalad_icf.errors import DamagedExportError
+from datalad_icf.store import InstanceMetadata, VisitPaths, read_regular
 from datalad_icf.verify.archive import ArchiveFacts
+from datalad_icf.verify.blame import blame, missing
 from datalad_icf.verify.findings import Finding, NameList
 
 _AGAIN = 'run icf-deposit-dataset --existing replace'
@@ -48,9 +50,24 @@ def check_dataset(
     there = [path for path in files if path.exists()]
     if len(there) < 2:
         for path in {*files} - {*there} if there else ():
-            yield Finding(
-                'dataset-missing', path, f'{path} is not there; run icf-deposit-dataset'
+            yield missing(
+                'dataset-missing',
+                path,
+                'run icf-deposit-dataset',
+                beside=paths.repo_export,
             )
+        return
+    text = None
+    if paths.refs.is_dir():
+        yield _is_directory(paths.refs)
+    else:
+        try:
+            text = read_regular(paths.refs)
+        except OSError as e:
+            problem = f'{paths.refs} cannot be read: {e.strerror}'
+            yield blame('dataset-damaged', paths.refs, e, problem, _AGAIN)
+    if paths.repo_export.is_dir():
+        yield _is_directory(paths.repo_export)
         return
     with tempfile.TemporaryDirectory(prefix='datalad-icf-') as work:
         git_dir = Path(work, 'git')
@@ -60,38 +77,53 @@ def check_dataset(
             if not fast:
                 check_repository(git_dir)
             refs = read_refs(git_dir)
-            yield from _check_refs(paths, refs)
+            if text is not None and not is_about(text, refs):
+                yield Finding(
+                    'dataset-differs',
+                    paths.refs,
+                    f'{paths.refs} is not about the repository in '
+                    f'{paths.repo_export.name}; {_AGAIN}',
+                )
             yield from _check_branches(paths, facts, git_dir, refs)
-        except (GitError, ValueError, IndexError) as e:
-            yield Finding(
-                'dataset-damaged',
-                paths.repo_export,
-                f'{paths.repo_export} is damaged: {e}; {_AGAIN}',
-            )
+        except (DamagedExportError, ValueError, IndexError) as e:
+            problem = str(e)
+            if str(paths.repo_export) not in problem:
+                problem = f'{paths.repo_export} is damaged: {e}'
+            yield Finding('dataset-damaged', paths.repo_export, f'{problem}; {_AGAIN}')
 
 
-def _check_refs(paths: VisitPaths, refs: dict[str, str]) -> Iterator[Finding]:
-    lines = paths.refs.read_text(errors='replace').splitlines()
-    heads = [line[1:].split(' ')[0] for line in lines if line.startswith('@')]
-    told = {}
-    for line in lines:
-        oid, _, name = line.partition(' ')
-        if not oid.startswith('@'):
-            told[name] = oid
-    if told != refs or not heads or heads[0] not in refs:
-        yield Finding(
-            'dataset-differs',
-            paths.refs,
-            f'{paths.refs} is not about the repository in {paths.repo_export.name}; '
-            f'{_AGAIN}',
-        )
+def _is_directory(path: Path) -> Finding:
+    return Finding(
+        'dataset-damaged',
+        path,
+        f'{path} is a directory; remove it, then run icf-deposit-dataset',
+    )
+
+
+def is_about(text: bytes, refs: dict[str, str]) -> bool:
+    """Whether a refs file is one of these refs, byte for byte
+
+    git-remote-datalad-annex of datalad-next writes the same lines in the same order,
+    with the branch that the repository has checked out. To a clone, any other byte is
+    another name, or no line at all.
+
+    Parameters
+    ----------
+    text
+        Content of the file.
+    refs
+        Full name of the ref to commit id, in the order of the names.
+    """
+    return any(
+        text == format_refs(refs, name).encode('utf-8', 'surrogateescape')
+        for name in refs
+        if name != ANNEX
+    )
 
 
 def _check_branches(
     paths: VisitPaths, facts: ArchiveFacts, git_dir: Path, refs: dict[str, str]
 ) -> Iterator[Finding]:
-    if facts.metadata is None:
-        return
     # older tools call it master
     main = next((ref for ref in refs if ref != ANNEX), None)
     if main is None or ANNEX not in refs:
@@ -102,6 +134,9 @@ def _check_branches(
         )
         return
     tar = facts.metadata
+    if tar is None:
+        yield from _check_tar_key(paths, facts, git_dir, main)
+        return
     tar_key = build_key(tar.md5, tar.size, tar.dspath)
     images = {dataset_path(one.path): one for one in facts.instances.values()}
     keys = {tar.dspath: tar_key}
@@ -124,6 +159,21 @@ def _check_branches(
     if wrong:
         yield _differs(paths, f'{wrong} are not, or not the same, in the tarball')
     yield from _check_annex(paths, git_dir, images, tar_key, tar.storepath)
+
+
+def _check_tar_key(
+    paths: VisitPaths, facts: ArchiveFacts, git_dir: Path, main: str
+) -> Iterator[Finding]:
+    """Whether the tarball in the dataset is that of the visit, without metadata"""
+    known = {facts.md5, facts.recorded} - {'', None}
+    for entry in read_tree(git_dir, main):
+        if entry.path.decode('utf-8', 'surrogateescape') == paths.dataset_path:
+            target = entry.content.decode('utf-8', 'surrogateescape')
+            # where the two differ, that is a finding of its own
+            if known and not any(f'--{md5}' in target for md5 in known):
+                yield _differs(paths, f'{paths.dataset_path!r} is another tarball')
+            return
+    yield _differs(paths, f'{paths.dataset_path!r} is not in it')
 
 
 def _check_annex(

@@ -9,11 +9,11 @@ from typing import NamedTuple
 CODES = {
     'tarball-missing': 'there is no tarball',
     'tarball-damaged': 'the tarball is cut or damaged, or no safe one',
-    'tarball-differs': 'the tarball is not what its digest file says',
+    'tarball-differs': 'the tarball is another one, or that of another visit',
     'md5sum-missing': 'there is no digest file',
     'md5sum-damaged': 'the digest file is no line of md5sum, or about another file',
-    'metadata-missing': 'one of the two metadata files is there, the other is not',
-    'metadata-damaged': 'a metadata file cannot be read, or they are of two runs',
+    'metadata-missing': 'a metadata file is not there, and what is made of it is',
+    'metadata-damaged': 'a metadata file cannot be read, or is not as it was written',
     'metadata-differs': 'the metadata are about another tarball, or visit',
     'image-damaged': 'an image in the tarball is not what its metadata say',
     'image-missing': 'an image of the metadata is not in the tarball',
@@ -30,7 +30,11 @@ CODES = {
     'dicomweb-without-visit': 'the DICOMweb tree has a visit that is not in the store',
     'image-not-archived': 'an image of the export is not in the tarball',
     'image-changed': 'an image of the export is another one in the tarball',
+    'visit-busy': 'something is being deposited at this moment',
+    'not-verified': 'something could not be looked at',
 }
+# These say nothing of the visit, neither good nor bad.
+NO_DAMAGE = frozenset(('visit-busy', 'not-verified'))
 
 
 class Finding(NamedTuple):

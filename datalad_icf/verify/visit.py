@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from datalad_icf.errors import IdentifierError, MissingInputError, PreconditionError
+from datalad_icf.errors import (
+    IdentifierError,
+    MissingInputError,
+    PreconditionError,
+    SourceError,
+)
 from datalad_icf.progress import Progress, no_progress
 from datalad_icf.store import Visit, VisitPaths
-from datalad_icf.verify.archive import ArchiveFacts, check_metadata, check_tarball
+from datalad_icf.verify.archive import ArchiveFacts, check_tarball
+from datalad_icf.verify.blame import guard
 from datalad_icf.verify.dataset import check_dataset
 from datalad_icf.verify.export import compare_export
 from datalad_icf.verify.findings import Finding
+from datalad_icf.verify.metadata import check_metadata
 from datalad_icf.verify.views import StudyViews
 
 # What a visit has in the directory of its study.
@@ -130,22 +138,55 @@ def verify_visit(
         raise PreconditionError(msg)
     facts = ArchiveFacts()
     report = VerifyReport()
-    report.findings += check_metadata(paths, facts)
-    report.findings += check_tarball(paths, facts, fast=fast, progress=progress)
-    report.findings += check_dataset(paths, facts, fast=fast)
-    report.findings += views.check_visit(paths, facts)
-    if export and facts.md5:
-        compared = compare_export(paths, facts, export, progress)
-        report.findings += compared.findings
-        if compared.gone:
-            report.warnings.append(f'the export has not, or no more: {compared.gone}')
+    # before the metadata are looked for: in a deposit, they come first
+    dataset = [os.path.exists(path) for path in (paths.refs, paths.repo_export)]
+    parts = {'dataset': any(dataset), **views.has(paths)}
+    made_of_them = [name for name, is_there in parts.items() if is_there]
+    for path, checks in (
+        (
+            paths.tarball_metadata,
+            check_metadata(paths, facts, made_of_them=made_of_them),
+        ),
+        (
+            paths.tarball,
+            check_tarball(paths, facts, fast=fast, progress=progress),
+        ),
+        (paths.repo_export, check_dataset(paths, facts, fast=fast)),
+        (paths.study_dir, views.check_visit(paths, facts)),
+        (export, _check_export(paths, facts, export, report, progress)),
+    ):
+        report.findings += guard(checks, path or paths.tarball)
     report.size, report.images = facts.size, len(facts.instances)
     report.parts = {
         'metadata': facts.metadata is not None,
-        'dataset': paths.refs.exists() and paths.repo_export.exists(),
-        **views.has(paths),
+        **parts,
+        'dataset': all(dataset),
     }
     return report
+
+
+def _check_export(
+    paths: VisitPaths,
+    facts: ArchiveFacts,
+    export: Path | None,
+    report: VerifyReport,
+    progress: Progress,
+) -> Iterator[Finding]:
+    if export and facts.md5:
+        try:
+            compared = compare_export(paths, facts, export, progress)
+        except SourceError as e:
+            # it speaks of an archive that is not made here
+            problem = str(e).removesuffix('; there is nothing to archive')
+            yield Finding(
+                'not-verified',
+                export,
+                f'{paths.tarball.name} was not compared with the export: {problem}',
+            )
+            return
+        yield from compared.findings
+        if compared.gone:
+            report.warnings.append(f'the export has not, or no more: {compared.gone}')
 
 
 def verify_study(

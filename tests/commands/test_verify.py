@@ -8,7 +8,7 @@ import datalad.api as dl
 import pytest
 
 from datalad_icf.dicom import archive_visit, deposit_metadata
-from datalad_icf.store import Visit, VisitPaths
+from datalad_icf.store import Visit, VisitPaths, draft_file
 
 
 @pytest.fixture
@@ -85,3 +85,32 @@ def test_a_store_that_cannot_be_written_to_is_verified(study):
     finally:
         for path in (study.parent, study):
             path.chmod(0o755)
+
+
+def test_an_export_is_not_compared_with_many_visits(study, visit_files):
+    (record,) = verify(study, 'V*', images_from=visit_files)
+    assert (record['status'], record.get('code')) == ('impossible', None)
+    assert "'V*' is a pattern" in record['message']
+
+
+def test_a_visit_that_is_being_deposited_is_impossible_and_no_error(study):
+    tarball = study / 'V02_dicom.tar'
+    tarball.unlink()
+    with draft_file(tarball):
+        records = verify(study)
+    assert [(r['status'], r.get('code')) for r in records] == [
+        ('ok', None),
+        ('impossible', 'visit-busy'),
+        ('ok', None),
+    ]
+
+
+def test_people_see_at_the_end_which_visits_are_not_whole(study, run, run_datalad):
+    options = ('icf-verify', '--id', 'S1', '*', '-o', study.parent)
+    (study / 'V02_dicom.tar.md5sum').write_text('rubbish')
+    lines = run('datalad', *options).stdout.splitlines()
+    assert lines[-2:] == [
+        '3 visits: 2 ok, 1 with findings',
+        '  S1/V02: md5sum-damaged',
+    ]
+    assert '3 visits' not in run_datalad(*options).stdout

@@ -20,9 +20,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from datalad_icf.dataset import deposit_dataset
+from datalad_icf.dataset import deposit_dataset, read_refs
 from datalad_icf.errors import ConflictError
 from datalad_icf.store import Visit, VisitPaths
+from datalad_icf.verify.dataset import is_about
 
 TIME = 1374070500
 TWIN = '0' * 32
@@ -363,3 +364,11 @@ def test_metadata_without_our_fields_are_enough(
     bare = {'mtime': ..., 'dicoms_md5': ..., 'instances': ...}
     write_metadata(former_deposit, describe_image('a.dcm', offset=...), **bare)
     assert deposit_dataset(former_deposit, store_url=store_url, replace=True).is_new
+
+
+def test_the_refs_of_the_former_way_are_those_of_its_repository(
+    former, unpack_deposit, tmp_path
+):
+    """icf-verify compares them byte for byte"""
+    refs = read_refs(unpack_deposit(former, tmp_path / 'theirs.git'))
+    assert is_about(former.refs.read_bytes(), refs)

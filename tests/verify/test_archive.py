@@ -107,6 +107,7 @@ def test_a_lost_tarball_of_which_only_the_dataset_is_left_is_found(paths, codes)
         path.unlink()
     assert codes() == {
         'tarball-missing',
+        'metadata-missing',
         'catalog-without-visit',
         'dicomweb-without-visit',
     }
@@ -194,6 +195,18 @@ def test_a_deposit_of_another_visit_is_found(paths, codes, tmp_path, phantom_fil
     for name in ('tarball', 'md5sum'):
         getattr(paths, name).write_bytes(getattr(other, name).read_bytes())
     assert codes() == {'metadata-differs'}
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_a_whole_tarball_of_another_visit_is_found(tmp_path, phantom_files, fast):
+    """Under the name of this visit, with a digest file that fits"""
+    here, other = (VisitPaths(tmp_path / 'o', Visit('S1', v)) for v in ('V01', 'V02'))
+    archive_visit(other, phantom_files)
+    other.tarball.rename(here.tarball)
+    here.md5sum.write_text(other.md5sum.read_text().replace('V02', 'V01'))
+    (finding,) = verify_visit(here, StudyViews(here), fast=fast).findings
+    assert (finding.code, finding.path) == ('tarball-differs', here.tarball)
+    assert 'S1_V02/' in finding.message
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from zipfile import ZIP_LZMA, ZipFile
 
 import pytest
 
-from datalad_icf.dataset import deposit_dataset
+from datalad_icf.dataset import ANNEX, deposit_dataset, format_refs
+from datalad_icf.dataset.git import MAIN
 from datalad_icf.store import Visit, VisitPaths, read_instances
+from datalad_icf.verify.dataset import is_about
 from tests.verify.conftest import flip
 
 
@@ -77,6 +80,50 @@ def test_refs_of_something_else_are_found(paths, find, text):
 def test_a_flipped_bit_of_the_refs_is_found(paths, codes):
     flip(paths.refs, 3)
     assert codes() == {'dataset-differs'}
+
+
+def test_each_flipped_bit_of_the_refs_is_found():
+    refs = {ANNEX: '0123456789abcdef' * 2 + '01234567', MAIN: 'fedcba98' * 5}
+    text = format_refs(refs).encode()
+    assert is_about(text, refs)
+    for position in range(len(text)):
+        for bit in range(8):
+            damaged = bytearray(text)
+            damaged[position] ^= 1 << bit
+            assert not is_about(bytes(damaged), refs), damaged
+
+
+@pytest.mark.parametrize('old', ['HEAD', '\n@', '\n'])
+def test_refs_that_cannot_be_cloned_are_found(paths, codes, old):
+    text = paths.refs.read_text()
+    damaged = text.replace(old, chr(ord(old[0]) ^ 1) + old[1:])
+    paths.refs.write_text(damaged)
+    assert codes() == {'dataset-differs'}
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_a_dataset_of_another_visit_is_found_without_metadata(
+    paths, find, tmp_path, fast
+):
+    """The tarball has its name in the dataset, and its digest"""
+    record = json.loads(paths.tarball_metadata.read_text())
+    record.pop('dicoms_md5')
+    for visit_id, md5 in (('V01', '0' * 32), ('V02', record['md5'])):
+        other = VisitPaths(tmp_path / visit_id, Visit('S1', visit_id))
+        other.study_dir.mkdir(parents=True)
+        places = {'dspath': other.dataset_path, 'storepath': other.store_path}
+        text = json.dumps({**record, **places, 'md5': md5})
+        other.tarball_metadata.write_text(text)
+        shutil.copy(paths.dicoms_metadata, other.dicoms_metadata)
+        deposit_dataset(other)
+    for path in (paths.tarball_metadata, paths.dicoms_metadata):
+        path.unlink()
+    for visit_id in ('V01', 'V02'):
+        other = VisitPaths(tmp_path / visit_id, Visit('S1', visit_id))
+        for name in ('refs', 'repo_export'):
+            shutil.copy(getattr(other, name), getattr(paths, name))
+        found = find(fast=fast)
+        assert {f.code for f in found} == {'metadata-missing', 'dataset-differs'}
 
 
 def test_a_dataset_of_another_visit_is_found(paths, find, tmp_path):
