@@ -208,34 +208,38 @@ class _Comparison:
         for name in sorted(self._missing):
             missing.add(name)
         again = 'run icf-deposit-metadata --existing replace'
-        for code, names, path, problem in (
+        for code, names, path, problem, advice in (
             (
                 'image-damaged',
                 self._damaged,
                 paths.tarball,
-                'are not what their metadata say; get the tarball back from a backup',
+                'not what the metadata say',
+                'get the tarball back from a backup',
             ),
             (
                 'image-missing',
                 missing,
                 paths.tarball,
-                'are not there; get the tarball back from a backup',
+                'not there',
+                'get the tarball back from a backup',
             ),
             (
                 'image-not-described',
                 self._not_described,
                 paths.dicoms_metadata,
-                f'are in the tarball, and have no metadata; {again}',
+                'in the tarball, but without metadata',
+                again,
             ),
             (
                 'image-misdescribed',
                 self._misdescribed,
                 paths.dicoms_metadata,
-                f'have metadata that their files do not say; {again}',
+                'metadata that the files do not say',
+                again,
             ),
         ):
             if names:
-                yield Finding(code, path, f'{path}: {names} {problem}')
+                yield Finding(code, path, f'{path}: {problem}: {names}; {advice}')
 
 
 def _find_attributes(facts: ArchiveFacts) -> tuple[Attribute, ...]:
@@ -258,8 +262,8 @@ def _check_names(paths: VisitPaths, facts: ArchiveFacts) -> Iterator[Finding]:
         yield Finding(
             'tarball-differs',
             paths.tarball,
-            f"{paths.tarball}: {strange} are not below '{paths.visit.member_prefix}/', "
-            'as all files of this visit are: this is the tarball of another visit; get '
+            f"{paths.tarball}: not below '{paths.visit.member_prefix}/', as all files "
+            f'of this visit are: {strange}; this is the tarball of another visit, get '
             'the right one back from a backup',
         )
 

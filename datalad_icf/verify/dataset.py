@@ -157,7 +157,7 @@ def _check_branches(
     for name in sorted(keys.keys() - seen):
         wrong.add(name)
     if wrong:
-        yield _differs(paths, f'{wrong} are not, or not the same, in the tarball')
+        yield _differs(paths, f'not the same in the tarball, or not there: {wrong}')
     yield from _check_annex(paths, git_dir, images, tar_key, tar.storepath)
 
 
@@ -217,7 +217,7 @@ def _check_annex(
         if not _is_anywhere(logs.get(log, b''), remotes):
             nowhere.add(label)
     if no_url:
-        yield _differs(paths, f'{no_url} have no URL, or another one')
+        yield _differs(paths, f'without a URL, or with another one: {no_url}')
     if nowhere:
         yield _differs(paths, f'git-annex would not look for {nowhere}')
 

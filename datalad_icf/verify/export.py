@@ -76,15 +76,15 @@ def _tell(
         yield Finding(
             'image-not-archived',
             export,
-            f'{late} of {export} are not in {paths.tarball.name}: they have come late. '
-            'Archive the visit with them under another identifier',
+            f'come late to {export}, and not in {paths.tarball.name}: {late}; archive '
+            'the visit as it is now under another identifier',
         )
     if changed:
         yield Finding(
             'image-changed',
             export,
-            f'{changed} of {export} are other files in {paths.tarball.name}; see which '
-            'are right',
+            f'of {export}, other files in {paths.tarball.name}: {changed}; see which '
+            'is right',
         )
 
 

@@ -116,8 +116,8 @@ def _check_keywords(
         yield Finding(
             'metadata-damaged',
             paths.dicoms_metadata,
-            f'{paths.dicoms_metadata}: {odd} have other attributes than the other '
-            f'images; {_AGAIN}',
+            f'{paths.dicoms_metadata}: other attributes than most images have: {odd}; '
+            f'{_AGAIN}',
         )
     # what many images have is no damage: other tools may have more to say than DICOM
     unknown = [name for name in sorted(usual) if not _is_known(name)]

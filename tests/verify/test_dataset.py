@@ -182,9 +182,9 @@ def change_annex(paths, tmp_path):
 @pytest.mark.parametrize(
     ('suffix', 'old', 'new', 'problem'),
     [
-        ('.dcm.log.web', b'1 :dl+archive', b'0 :dl+archive', 'have no URL'),
-        ('.dcm.log.web', b'.tar#path=', b'.zip#path=', 'have no URL'),
-        ('.tar.log.web', b'V01_dicom', b'V02_dicom', 'have no URL'),
+        ('.dcm.log.web', b'1 :dl+archive', b'0 :dl+archive', 'without a URL'),
+        ('.dcm.log.web', b'.tar#path=', b'.zip#path=', 'without a URL'),
+        ('.tar.log.web', b'V01_dicom', b'V02_dicom', 'without a URL'),
         ('.dcm.log', b's 1 ', b's 0 ', 'would not look for'),
         ('.tar.log', b's 1 ', b's 0 ', 'would not look for'),
         ('remote.log', b'autoenable=true', b'autoenable=false', 'would not look'),
