@@ -8,6 +8,7 @@
    CatalogSettings
    CatalogReport
    read_entries
+   find_lost_pages
    CatalogEntry
    summarise_visit
    VisitSummary
@@ -16,7 +17,7 @@
 
 from __future__ import annotations
 
-from datalad_icf.catalog.entries import CatalogEntry, read_entries
+from datalad_icf.catalog.entries import CatalogEntry, find_lost_pages, read_entries
 from datalad_icf.catalog.settings import (
     DEFAULT_MAX_FILES,
     CatalogReport,
@@ -33,6 +34,7 @@ __all__ = [
     'CatalogUpdate',
     'SeriesSummary',
     'VisitSummary',
+    'find_lost_pages',
     'read_entries',
     'summarise_visit',
     'update_catalog',

@@ -160,29 +160,88 @@ def record_file(catalog: Path, dataset_id: str, version: str) -> Path:
     return directory / name[:3] / f'{name[3:]}.json'
 
 
-def directory_files(
-    catalog: Path, dataset_id: str, version: str, paths: Iterable[str]
-) -> list[Path]:
-    """Where the records of the directories of files are"""
-    from datalad_catalog.utils import md5hash
-
-    directories = {
+def directories_of(paths: Iterable[str]) -> set[str]:
+    """All directories in which files are, by the paths of the files"""
+    return {
         parent.as_posix()
         for path in paths
         for parent in PurePosixPath(path).parents
         if parent.name
     }
-    base = catalog / 'metadata' / dataset_id / version
-    names = (md5hash(f'{dataset_id}-{version}-{d}') for d in directories)
-    return [base / name[:3] / f'{name[3:]}.json' for name in names]
 
 
-def is_record(path: Path) -> bool:
-    """Whether there is a record that can be read"""
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError):
+def has_record(catalog: Path, dataset_id: str, version: str) -> bool:
+    """Whether there is a record of a dataset, and the configuration of its page
+
+    A record that was put in the place of another one is none.
+    """
+    record = read_object(record_file(catalog, dataset_id, version))
+    config = catalog / 'metadata' / dataset_id / version / 'config.json'
+    return (
+        record is not None
+        and _is_of(record, 'dataset', dataset_id, version)
+        and read_object(config) is not None
+    )
+
+
+def has_directories(
+    catalog: Path, dataset_id: str, version: str, directories: Iterable[str]
+) -> bool:
+    """Whether there are the records of directories of a dataset"""
+    return all(
+        _read_directory(catalog, dataset_id, version, directory) is not None
+        for directory in directories
+    )
+
+
+def has_page(catalog: Path, dataset_id: str, version: str) -> bool:
+    """Whether there is a record, and those of all directories that it leads to"""
+    if not has_record(catalog, dataset_id, version):
         return False
+    waiting = [read_object(record_file(catalog, dataset_id, version))]
+    while waiting:
+        record = waiting.pop()
+        if record is None:
+            return False
+        waiting += [
+            _read_directory(catalog, dataset_id, version, str(child.get('path')))
+            for child in record.get('children', ())
+            if child.get('type') == 'directory'
+        ]
+    return True
+
+
+def _read_directory(
+    catalog: Path, dataset_id: str, version: str, directory: str
+) -> dict[str, Any] | None:
+    from datalad_catalog.utils import md5hash
+
+    name: str = md5hash(f'{dataset_id}-{version}-{directory}')
+    base = catalog / 'metadata' / dataset_id / version
+    record = read_object(base / name[:3] / f'{name[3:]}.json')
+    is_sound = (
+        record is not None
+        and _is_of(record, 'directory', dataset_id, version)
+        and record.get('path') == directory
+    )
+    return record if is_sound else None
+
+
+def _is_of(record: dict[str, Any], kind: str, dataset_id: str, version: str) -> bool:
+    return (
+        record.get('type'),
+        record.get('dataset_id'),
+        record.get('dataset_version'),
+    ) == (kind, dataset_id, version)
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object, nothing if there is none that can be read"""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def remove_tree(path: Path) -> None:

@@ -10,19 +10,22 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from logging import getLogger
 from pathlib import Path, PurePath
 from typing import Any
 
-from datalad_icf.catalog.render import open_web_catalog
+from datalad_icf.catalog.pages import (
+    ASSETS,
+    CONFIG,
+    OWN_PAGE,
+    find_lost,
+    has_content,
+)
+from datalad_icf.catalog.render import open_web_catalog, read_object, remove_tree
 from datalad_icf.errors import CatalogError
 
 lgr = getLogger('datalad.icf.catalog')
 
-# what there must be of a catalog, besides its metadata
-_PARTS = ('index.html', 'artwork', 'assets', 'schema', 'templates')
-_CONFIG = 'config.json'
 _NEW_CONFIG = 'new-config.json'
 _CONTENT_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'self\'; '
@@ -53,7 +56,6 @@ _STYLE = """
   max-height: 6rem;
 }
 """
-_ASSETS = Path(__file__).parent / 'assets'
 # where there is no logo, datalad-catalog shows its own
 _NEUTRAL_LOGO = 'neutral-logo.svg'
 
@@ -204,7 +206,7 @@ def build_config(config_file: Path | None) -> dict[str, Any]:
 def _find_logo(config: dict[str, Any], config_file: Path | None) -> Path:
     name = config['logo_path']
     if name == _NEUTRAL_LOGO or config_file is None:
-        return _ASSETS / str(name)
+        return ASSETS / str(name)
     return config_file.parent / str(name)
 
 
@@ -298,6 +300,8 @@ def ensure_pages(
         If there is something else at the place of the catalog.
     """
     created = staging / 'catalog'
+    # of an attempt for another visit, which failed
+    remove_tree(created)
     if not location.exists():
         create_catalog(created, config, config_file)
         os.rename(created, location)
@@ -307,17 +311,20 @@ def ensure_pages(
         msg = f'{location} is no catalog; move it away'
         raise CatalogError(msg)
     is_branded_anew = _is_branded_anew(location, config, config_file)
-    if is_branded_anew or not _is_whole(location):
+    if read_object(location / CONFIG) is None:
+        # what reads it takes none for the default, and stops at a damaged one
+        (location / CONFIG).unlink(missing_ok=True)
+    if is_branded_anew or next(find_lost(location), None):
         create_catalog(created, config, config_file)
         for path in sorted(p for p in created.rglob('*') if p.is_file()):
             name = path.relative_to(created)
             target = location / name
-            if is_branded_anew and name.name == _CONFIG and target.exists():
+            if is_branded_anew and name == Path(CONFIG):
                 # from which the next process sees that this one was not stopped
                 os.replace(path, staging / _NEW_CONFIG)
                 continue
             is_logo = name.parts[0] == 'artwork'
-            if not _has_content(target) or (is_branded_anew and is_logo):
+            if not has_content(target) or (is_branded_anew and is_logo):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
         (location / 'metadata').mkdir(exist_ok=True)
@@ -328,38 +335,14 @@ def ensure_pages(
 def finish_pages(location: Path, staging: Path) -> None:
     """Put the configuration in place, when all else has the new name and colours"""
     with suppress(FileNotFoundError):
-        os.replace(staging / _NEW_CONFIG, location / _CONFIG)
-
-
-def _is_whole(location: Path) -> bool:
-    """Whether no file of the pages is lost or empty"""
-    return all(_has_content(location / name) for name in (*_shipped(), Path(_CONFIG)))
-
-
-@lru_cache
-def _shipped() -> list[Path]:
-    import datalad_catalog.constants as cnst
-
-    shipped = (p for part in _PARTS for p in _list_files(cnst.catalog_path / part))
-    return [path.relative_to(cnst.catalog_path) for path in shipped]
-
-
-def _list_files(path: Path) -> list[Path]:
-    return [p for p in (path, *path.rglob('*')) if p.is_file() and p.stat().st_size]
-
-
-def _has_content(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
+        os.replace(staging / _NEW_CONFIG, location / CONFIG)
 
 
 def _is_branded_anew(
     location: Path, config: dict[str, Any], config_file: Path | None
 ) -> bool:
     try:
-        current = json.loads((location / _CONFIG).read_bytes())
+        current = json.loads((location / CONFIG).read_bytes())
         logo = _find_logo(config, config_file)
         copied = f'artwork/{logo_name(config)}'
         return bool(
@@ -372,7 +355,7 @@ def _is_branded_anew(
 
 def copy_assets(source: Path, location: Path, staging: Path) -> None:
     """Copy the study's own page, where it is not the same already"""
-    for path in source.glob('overview*'):
+    for path in source.glob(OWN_PAGE):
         target = location / path.name
         content = path.read_bytes()
         if not target.exists() or target.read_bytes() != content:

@@ -26,6 +26,7 @@ from datalad_icf.catalog.listing import (
     read_source_time,
     sort_visits,
 )
+from datalad_icf.catalog.pages import ASSETS
 from datalad_icf.catalog.records import (
     STUDY_VERSION,
     build_file_records,
@@ -37,9 +38,10 @@ from datalad_icf.catalog.records import (
 )
 from datalad_icf.catalog.render import (
     Renderer,
-    directory_files,
+    directories_of,
+    has_directories,
+    has_record,
     is_ours,
-    is_record,
     record_file,
     remove_tree,
 )
@@ -65,8 +67,6 @@ from datalad_icf.store import (
     read_instances,
     read_tarball_metadata,
 )
-
-_ASSETS = Path(__file__).parent / 'assets'
 
 lgr = getLogger('datalad.icf.catalog')
 
@@ -105,7 +105,7 @@ class CatalogUpdate:
             self._pending.is_changed |= ensure_pages(
                 self._location, self._staging, self._config, file
             )
-            copy_assets(_ASSETS, self._location, self._staging)
+            copy_assets(ASSETS, self._location, self._staging)
             self._renderer = Renderer(self._location, self._staging, self._config)
             if self._pending.is_changed:
                 self._renderer.brand(self._location, self._study)
@@ -190,11 +190,9 @@ class CatalogUpdate:
 
     def _has_records(self, link: dict[str, str], paths: Iterable[str]) -> bool:
         identity = _identity(link)
-        directories = directory_files(self._location, *identity, paths)
-        return is_record(record_file(self._location, *identity)) and all(
-            # whole, as they appear at once, but for what befell them later
-            path.exists() and path.stat().st_size
-            for path in directories
+        # whole, as they appear at once, but for what befell them later
+        return has_record(self._location, *identity) and has_directories(
+            self._location, *identity, directories_of(paths)
         )
 
     def drop_gone(self) -> list[str]:
@@ -277,7 +275,7 @@ class CatalogUpdate:
             return (
                 home.read_text() == json.dumps(self._home)
                 and (self._location / overview.FILE_NAME).exists()
-                and is_record(self._study_file)
+                and has_record(self._location, self._study, STUDY_VERSION)
             )
         except (OSError, ValueError):
             return False

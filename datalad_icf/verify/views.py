@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from datalad_icf.catalog import CatalogEntry, read_entries
+from datalad_icf.catalog import CatalogEntry, find_lost_pages, read_entries
 from datalad_icf.dicomweb import TreeState, find_missing
 from datalad_icf.errors import CatalogError
 from datalad_icf.store import VisitPaths
@@ -26,16 +26,23 @@ class StudyViews:
         self._tree_dir = paths.dicomweb_dir
         self._tree = TreeState(self._tree_dir)
         self._catalog: dict[str, CatalogEntry] = {}
-        self._problem: Finding | None = None
+        self._problems: list[Finding] = []
         try:
             self._catalog = read_entries(self._catalog_dir, paths.visit.study_id)
         except CatalogError as e:
-            self._problem = Finding(
-                'catalog-damaged',
-                self._catalog_dir,
-                f"{e}; run icf-catalog with the visit '*'",
+            self._note_catalog(f'{e}')
+        lost = NameList()
+        for name in find_lost_pages(self._catalog_dir, paths.visit.study_id):
+            lost.add(name)
+        if lost:
+            self._note_catalog(
+                f'{self._catalog_dir} lacks {lost}, or they are empty or damaged'
             )
         self._in_tree = set(self._tree.visits()) if self._tree_dir.is_dir() else set()
+
+    def _note_catalog(self, problem: str) -> None:
+        message = f"{problem}; run icf-catalog with the visit '*'"
+        self._problems.append(Finding('catalog-damaged', self._catalog_dir, message))
 
     def check_study(self, visit_ids: Collection[str] | None) -> Iterator[Finding]:
         """Check what is about no visit, or about one that is not there
@@ -45,8 +52,7 @@ class StudyViews:
         visit_ids
             All visits that are in the store.
         """
-        if self._problem:
-            yield self._problem
+        yield from self._problems
         if visit_ids is None:
             return
         for code, shown, place, command in (
@@ -78,7 +84,7 @@ class StudyViews:
         """Check what is shown of a visit"""
         entry = self._catalog.get(paths.visit.visit_id)
         if entry:
-            yield from self._check_entry(facts, entry)
+            yield from self._check_entry(paths, facts, entry)
         if paths.visit.visit_id in self._in_tree:
             yield from self._check_tree(paths, facts)
 
@@ -91,11 +97,11 @@ class StudyViews:
         }
 
     def _check_entry(
-        self, facts: ArchiveFacts, entry: CatalogEntry
+        self, paths: VisitPaths, facts: ArchiveFacts, entry: CatalogEntry
     ) -> Iterator[Finding]:
         again = 'run icf-catalog for it'
         if not entry.has_page or not entry.in_overview:
-            what = 'page' if not entry.has_page else 'line in the table of series'
+            what = 'sound page' if not entry.has_page else 'line in the table of series'
             yield Finding(
                 'catalog-damaged',
                 self._catalog_dir,
@@ -110,6 +116,22 @@ class StudyViews:
                 'catalog-differs',
                 self._catalog_dir,
                 f'{self._catalog_dir} shows another state of this visit; {again}',
+            )
+        metadata = (paths.tarball_metadata, paths.dicoms_metadata)
+        # of what is there in part, and of a visit that is gone, others speak
+        if paths.tarball.exists() and not any(path.exists() for path in metadata):
+            yield Finding(
+                'catalog-differs',
+                self._catalog_dir,
+                f'{self._catalog_dir} shows this visit, whose metadata are gone; run '
+                'icf-deposit-metadata',
+            )
+        if entry.clone and not paths.refs.exists() and not paths.repo_export.exists():
+            yield Finding(
+                'catalog-differs',
+                self._catalog_dir,
+                f'{self._catalog_dir} shows how to clone this visit, whose dataset is '
+                'gone; run icf-deposit-dataset, or icf-catalog if none is wanted',
             )
 
     def _check_tree(self, paths: VisitPaths, facts: ArchiveFacts) -> Iterator[Finding]:

@@ -52,6 +52,88 @@ def test_a_damaged_record_of_the_study_is_found(paths, codes):
     assert codes() == {'catalog-damaged'}
 
 
+def page_of(paths, visit_id='V01'):
+    """The record of a visit"""
+    (page,) = (
+        path
+        for path in (paths.catalog_dir / 'metadata').glob('*/*/*/*.json')
+        if json.loads(path.read_bytes()).get('name') == visit_id
+    )
+    return page
+
+
+@pytest.mark.parametrize('change', [{'dataset_id': 'x'}, {'type': 'directory'}])
+def test_a_page_of_something_else_is_found(paths, find, change):
+    page = page_of(paths)
+    page.write_text(json.dumps({**json.loads(page.read_bytes()), **change}))
+    (finding,) = find()
+    assert finding.code == 'catalog-damaged'
+    assert 'no sound page' in finding.message
+
+
+def test_a_record_that_says_nothing_is_no_page(paths, codes):
+    page_of(paths).write_text('{"type": "dataset"}')
+    assert codes() == {'catalog-damaged'}
+
+
+def test_a_lost_list_of_files_is_found(paths, codes):
+    lists = [
+        p for p in page_of(paths).parents[1].glob('*/*.json') if 'S1_' in p.read_text()
+    ]
+    lists[-1].write_text('{}')
+    assert codes() == {'catalog-damaged'}
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        *('index.html', 'overview.html', 'overview.js', 'overview-rows.js'),
+        *('assets/app.js', 'config.json', 'metadata/super.json'),
+        *('artwork/neutral-logo.svg', 'templates/dataset-template.html'),
+    ],
+)
+@pytest.mark.parametrize('is_lost', [True, False])
+def test_a_lost_or_empty_file_of_the_catalog_is_found_once(paths, find, name, is_lost):
+    path = paths.catalog_dir / name
+    if is_lost:
+        path.unlink()
+    else:
+        path.write_bytes(b'')
+    (finding,) = find()
+    assert finding.code == 'catalog-damaged'
+    assert name in finding.message
+    with update_catalog(paths, CatalogSettings()) as update:
+        update.add(paths)
+        update.commit()
+    assert find() == []
+
+
+def test_a_catalog_of_another_tool_is_not_looked_at(paths, codes):
+    rmtree(paths.catalog_dir)
+    (paths.catalog_dir / 'metadata').mkdir(parents=True)
+    (paths.catalog_dir / 'config.json').write_text('{')
+    assert codes() == set()
+
+
+def test_what_the_catalog_shows_of_a_visit_without_metadata_is_found(paths, find):
+    for name in ('tarball_metadata', 'dicoms_metadata', 'refs', 'repo_export'):
+        getattr(paths, name).unlink()
+    messages = [f.message for f in find() if f.code == 'catalog-differs']
+    assert any('metadata are gone; run icf-deposit-metadata' in m for m in messages)
+
+
+def test_a_clone_command_for_a_dataset_that_is_gone_is_found(paths, find):
+    paths.refs.unlink()
+    paths.repo_export.unlink()
+    (finding,) = find()
+    assert finding.code == 'catalog-differs'
+    assert 'icf-deposit-dataset' in finding.message
+    with update_catalog(paths, CatalogSettings()) as update:
+        update.add(paths)
+        update.commit()
+    assert find() == []
+
+
 def test_a_visit_that_is_not_in_the_catalog_is_whole(paths, codes):
     with update_catalog(paths, CatalogSettings()) as update:
         for path in (paths.tarball_metadata, paths.dicoms_metadata):
