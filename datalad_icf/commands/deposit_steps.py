@@ -97,11 +97,12 @@ class Steps:
             'dataset': dataset.is_new or bool(dataset.restored),
         }
         warnings = [*archived.warnings, *described.warnings, *dataset.warnings]
-        lost: list[str] = []
+        lost: dict[str, str] = {}
         if self.dicomweb:
             tree = _name('icf-dicomweb', lambda: self._convert(paths, progress))
             parts['dicomweb'] = tree.is_new
-            lost = list(dict.fromkeys(problem['path'] for problem in tree.failed))
+            for problem in tree.failed:
+                lost.setdefault(problem['path'], problem['text'])
             if minor := len(tree.state.problems) - len(tree.failed):
                 what = count(minor, 'data element')
                 warnings.append(f'{what} not converted as they stand; see icf-dicomweb')
@@ -109,9 +110,10 @@ class Steps:
         parts['catalog'] = _name('icf-catalog', lambda: self._show(paths))
         if lost:
             # all else is there, and this is so whenever it is tried again
+            name, reason = next(iter(lost.items()))
             msg = (
                 f'deposited, but icf-dicomweb: {count(len(lost), "file")} not '
-                f'converted as a whole, of which the first is {lost[0]!r}'
+                f'converted as a whole, of which the first is {name!r}: {reason}'
             )
             raise IcfError(msg)
         made = [name for name, is_new in parts.items() if is_new]
