@@ -144,8 +144,8 @@ class IcfDicomweb(ValidatedInterface):
         'force': Parameter(
             args=('--force',),
             action='store_true',
-            doc="""convert a visit again that is there already, such as one of which
-            files are damaged""",
+            doc="""convert a visit again that is there already, such as one with damage
+            that names and sizes of files do not show""",
         ),
         'viewer': Parameter(
             args=('--viewer',),

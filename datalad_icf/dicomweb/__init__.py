@@ -9,6 +9,7 @@
    TreeReport
    TreeState
    find_missing
+   find_foreign
    Converter
    Converted
    Sink
@@ -33,6 +34,7 @@
 from __future__ import annotations
 
 from datalad_icf.dicomweb.completeness import find_missing
+from datalad_icf.dicomweb.contents import find_foreign
 from datalad_icf.dicomweb.convert import Converted, Converter, Sink, put
 from datalad_icf.dicomweb.deduplicate import expand
 from datalad_icf.dicomweb.files import FileSink
@@ -71,6 +73,7 @@ __all__ = [
     'convert_visit',
     'drop_visit',
     'expand',
+    'find_foreign',
     'find_images',
     'find_missing',
     'install_viewer',

@@ -7,18 +7,23 @@ in a file, so that memory does not grow with them.
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from errno import ENOENT
 from math import isfinite
 from pathlib import Path
 
 from datalad_icf.dicomweb.bulk import BulkItem
 from datalad_icf.dicomweb.convert import Converted
 from datalad_icf.dicomweb.deduplicate import iter_deduplicated
-from datalad_icf.dicomweb.documents import Documents, read_document
+from datalad_icf.dicomweb.documents import (
+    Documents,
+    has_document,
+    iter_lines,
+    read_document,
+)
 from datalad_icf.dicomweb.search import (
     INSTANCE_NUMBER,
     INSTANCE_TAGS,
@@ -37,7 +42,6 @@ from datalad_icf.dicomweb.source import ByteSource
 from datalad_icf.dicomweb.state import SeriesShare, StudyShare
 from datalad_icf.dicomweb.tree import (
     DEDUPLICATED,
-    GZIP_SUFFIX,
     INDEX,
     METADATA,
     StudyTree,
@@ -273,24 +277,34 @@ def write_study(
         documents.write_parts(study.metadata, _iter_study_metadata(study, order))
 
 
+def check_series(
+    study: StudyTree, series_uid: str, *, with_metadata: bool = False
+) -> None:
+    """Check that there is what `write_study` reads of a series
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If it is damaged, or missing.
+    """
+    directory = study.series(series_uid)
+    _read_records(directory / 'instances' / INDEX)
+    if with_metadata and not has_document(directory / METADATA):
+        raise FileNotFoundError(ENOENT, '', str(directory / METADATA))
+
+
 def _iter_study_metadata(study: StudyTree, series: list[str]) -> Iterator[bytes]:
     """The metadata of all series as one document, addressed from the study"""
     separator = b'['
     for uid in series:
         base = f'"BulkDataURI":"series/{uid}/instances/'.encode()
-        for line in _iter_lines(study.series(uid) / METADATA):
+        for line in iter_lines(study.series(uid) / METADATA):
             # a line for each data element; within a text, quotes would be escaped
             text = line.replace(b'"BulkDataURI":"../../', b'"BulkDataURI":"')
             text = text.replace(b'"BulkDataURI":"instances/', base)
             yield separator + text.strip(b'[],\n')
             separator = b',\n'
     yield b']\n'
-
-
-def _iter_lines(path: Path) -> Iterator[bytes]:
-    packed = path.with_name(path.name + GZIP_SUFFIX)
-    with gzip.open(packed) if packed.exists() else open(path, 'rb') as f:
-        yield from f
 
 
 def _read_records(path: Path) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from datalad_icf.dicomweb.tree import GZIP_SUFFIX, INDEX, STOCK_INDEX
 
@@ -112,6 +113,20 @@ def read_document(path: Path) -> bytes | None:
     except zlib.error as e:
         msg = f'{packed} is damaged'
         raise ValueError(msg) from e
+
+
+def open_document(path: Path) -> BinaryIO:
+    """Open a document in the form in which it is there, to read it in parts"""
+    packed = path.with_name(path.name + GZIP_SUFFIX)
+    if packed.exists():
+        return cast(BinaryIO, gzip.open(packed))
+    return open(path, 'rb')
+
+
+def iter_lines(path: Path) -> Iterator[bytes]:
+    """Read a document line by line"""
+    with open_document(path) as f:
+        yield from f
 
 
 def compress(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from datalad_icf.dicomweb.multipart import MULTIPART_TAIL, multipart_head
 from datalad_icf.dicomweb.part10 import iter_part10
 from datalad_icf.dicomweb.source import ByteSource
 from datalad_icf.dicomweb.tree import (
+    FRAMES,
     GZIP_SUFFIX,
     INFO,
     METADATA,
@@ -81,8 +82,8 @@ class FileSink:
         frames = converted.frames
         directory = self._instance(converted)
         self._make(directory)
-        self._make(f'{directory}/frames')
-        path = f'{directory}/frames/{index + 1}'
+        self._make(f'{directory}/{FRAMES}')
+        path = f'{directory}/{FRAMES}/{index + 1}'
         parts = frames.iter_frame(index)
         if not self._bare:
             head = multipart_head(frames.media_type, frames.transfer_syntax_uid)

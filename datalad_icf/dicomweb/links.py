@@ -7,7 +7,7 @@ import os
 from datalad_icf.dicomweb.state import (
     SeriesShare,
     TreeState,
-    read_shares,
+    read_share,
     series_address,
 )
 from datalad_icf.dicomweb.tree import THUMBNAIL, StudyTree
@@ -34,8 +34,10 @@ def find_images(paths: VisitPaths) -> VisitImages | None:
     first: str | None = None
     for study_uid in state.studies:
         try:
-            share = read_shares(StudyTree(root, study_uid))[visit.visit_id]
-        except (ValueError, TypeError, KeyError, OSError):
+            share = read_share(StudyTree(root, study_uid), visit.visit_id)
+        except (ValueError, TypeError, OSError):
+            share = None
+        if share is None:
             # damaged, or just being replaced
             return None
         by_number = sorted(share.series.items(), key=_series_number)

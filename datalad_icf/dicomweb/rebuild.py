@@ -25,7 +25,7 @@ from datalad_icf.dicomweb.metadata import find_metadata, read_json
 from datalad_icf.dicomweb.model import Span
 from datalad_icf.dicomweb.patches import Patch, apply_patches
 from datalad_icf.dicomweb.restore import Restorer
-from datalad_icf.dicomweb.tree import INFO, StudyTree
+from datalad_icf.dicomweb.tree import FRAMES, INFO, StudyTree
 from datalad_icf.errors import RebuildError
 
 _is_uid = re.compile(r'[0-9]+(\.[0-9]+)*').fullmatch
@@ -125,7 +125,7 @@ class _Rebuilder:
         self, info: Mapping[str, Any], directory: Path, blobs: BlobStore
     ) -> None:
         self._info = info
-        self._frames = directory / 'frames'
+        self._frames = directory / FRAMES
         self._blobs = blobs
 
     def iter_bytes(self, document: Mapping[str, Any]) -> Iterator[bytes]:

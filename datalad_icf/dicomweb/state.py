@@ -124,29 +124,36 @@ def write_share(study: StudyTree, share: StudyShare) -> None:
     state_file(study.state, share.visit_id).write_text(json.dumps(asdict(share)))
 
 
-def read_shares(study: StudyTree) -> dict[str, StudyShare]:
-    """Read what all visits have of a study, by visit
+def list_shares(study: StudyTree) -> list[str]:
+    """Visits that have something of a study"""
+    if not study.state.is_dir():
+        return []
+    return sorted(path.name.removesuffix('.json') for path in study.state.iterdir())
+
+
+def read_share(study: StudyTree, visit_id: str) -> StudyShare | None:
+    """Read what a visit has of a study, if it has anything
 
     Raises
     ------
     ValueError
-        If a file is damaged, which it names.
+        If the file is damaged, which it names.
     """
-    shares = {}
-    if not study.state.is_dir():
-        return {}
-    for path in sorted(study.state.iterdir()):
-        try:
-            fields = json.loads(path.read_bytes())
-            fields['series'] = {
-                uid: SeriesShare(**series) for uid, series in fields['series'].items()
-            }
-            share = StudyShare(**fields)
-        except (ValueError, TypeError, KeyError, AttributeError) as e:
-            msg = f'{path} is damaged'
-            raise ValueError(msg) from e
-        shares[share.visit_id] = share
-    return shares
+    path = state_file(study.state, visit_id)
+    try:
+        fields = json.loads(path.read_bytes())
+        fields['series'] = {
+            uid: SeriesShare(**series) for uid, series in fields['series'].items()
+        }
+        share = StudyShare(**fields)
+        if share.visit_id != visit_id:
+            raise ValueError(share.visit_id)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError) as e:
+        msg = f'{path} is damaged'
+        raise ValueError(msg) from e
+    return share
 
 
 class TreeState:
@@ -227,16 +234,24 @@ class TreeState:
         if not self.is_finished:
             return False
         try:
-            index = read_document(self._root / 'studies' / INDEX)
+            index = read_document(self._root / 'studies' / INDEX) or b''
         except ValueError:
             return False
-        return index is not None and all(
+        # all of it, as half a list may have the studies
+        return index.endswith(b']\n') and all(
             f'"{uid}"'.encode() in index
             and has_document(study.path / INDEX)
-            and state_file(study.state, visit_id).exists()
+            and _has_share(study, visit_id)
             for uid in state.studies
             for study in (StudyTree(self._root, uid),)
         )
+
+
+def _has_share(study: StudyTree, visit_id: str) -> bool:
+    try:
+        return read_share(study, visit_id) is not None
+    except ValueError:
+        return False
 
 
 def write_state(path: Path, state: VisitState) -> None:

@@ -22,6 +22,7 @@ INDEX = 'index.json'
 METADATA = 'metadata'
 INFO = 'info'
 PART10 = 'index.mht'
+FRAMES = 'frames'
 THUMBNAIL = 'thumbnail'
 DEDUPLICATED = 'deduplicated'
 # what a server gives for a directory that knows nothing of DICOMweb

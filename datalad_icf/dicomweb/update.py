@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datalad_icf.dicomweb.assemble import link_file, link_tree, write_study
+from datalad_icf.dicomweb.assemble import (
+    check_series,
+    link_file,
+    link_tree,
+    write_study,
+)
 from datalad_icf.dicomweb.documents import (
     Documents,
     has_document,
@@ -28,7 +33,8 @@ from datalad_icf.dicomweb.state import (
     StudyShare,
     TreeState,
     VisitState,
-    read_shares,
+    list_shares,
+    read_share,
     state_file,
     write_share,
     write_state,
@@ -67,8 +73,8 @@ class TreeUpdate:
         TreeError
             If the tree is damaged.
         """
-        for visit_id, share in self._shares(study_uid).items():
-            if visit_id != self._visit_id and series_uid in share.series:
+        for visit_id, share in self._others(study_uid).items():
+            if series_uid in share.series:
                 return visit_id
         return None
 
@@ -165,15 +171,27 @@ class TreeUpdate:
             if state_file(path / STATE_DIR, self._visit_id).exists()
         }
 
-    def _shares(self, study_uid: str) -> dict[str, StudyShare]:
-        try:
-            return read_shares(self._present(study_uid))
-        except ValueError as e:
-            raise self._damaged(e) from e
+    def _others(self, study_uid: str) -> dict[str, StudyShare]:
+        """What other visits have of a study; what this one has is made anew"""
+        study, shares = self._present(study_uid), {}
+        for visit_id in list_shares(study):
+            if visit_id == self._visit_id:
+                continue
+            try:
+                share = read_share(study, visit_id)
+            except ValueError as e:
+                raise self._damaged(e, study, visit_id) from e
+            if share is not None:
+                shares[visit_id] = share
+        return shares
 
-    def _damaged(self, error: Exception) -> TreeError:
+    def _damaged(self, error: Exception, study: StudyTree, visit_id: str) -> TreeError:
+        problem = error
+        if isinstance(error, OSError):
+            problem = ValueError(f'{error.filename} is not there')
         return TreeError(
-            f'{error}; remove {self._root}, and run icf-dicomweb for all visits again'
+            f'{problem}; run icf-dicomweb for visit {visit_id}. Should that '
+            f'complain of another visit, remove {study.path}, and run it for both'
         )
 
     def _stage_study(
@@ -184,35 +202,42 @@ class TreeUpdate:
         study_metadata: bool,
     ) -> bool:
         """Make the directory of a study, with what other visits have of it, if any"""
-        shares = self._shares(study_uid)
-        shares.pop(self._visit_id, None)
+        shares = self._others(study_uid)
         present, staged = self._present(study_uid), self._staged(study_uid)
         if shares and has_document(present.metadata):
             study_metadata = True
-        try:
-            for other in shares.values():
-                for series_uid in other.series:
-                    link_tree(present.series(series_uid), staged.series(series_uid))
-                for name in other.bulkdata:
-                    if not (staged.bulkdata / name).exists():
-                        staged.bulkdata.mkdir(parents=True, exist_ok=True)
-                        link_file(present.bulkdata / name, staged.bulkdata / name)
-            if share is not None:
-                shares[self._visit_id] = share
-            if not shares:
-                return False
-            write_study(
-                self.staging,
-                study_uid,
-                shares,
-                documents,
-                study_metadata=study_metadata,
-            )
-        except (ValueError, FileNotFoundError) as e:
-            raise self._damaged(e) from e
+        for other in shares.values():
+            self._link_share(study_uid, other, study_metadata)
+        if share is not None:
+            shares[self._visit_id] = share
+        if not shares:
+            return False
+        write_study(
+            self.staging,
+            study_uid,
+            shares,
+            documents,
+            study_metadata=study_metadata,
+        )
         for each in shares.values():
             write_share(staged, each)
         return True
+
+    def _link_share(
+        self, study_uid: str, share: StudyShare, study_metadata: bool
+    ) -> None:
+        """Take over what another visit has of a study"""
+        present, staged = self._present(study_uid), self._staged(study_uid)
+        try:
+            for series_uid in share.series:
+                link_tree(present.series(series_uid), staged.series(series_uid))
+                check_series(staged, series_uid, with_metadata=study_metadata)
+            for name in share.bulkdata:
+                if not (staged.bulkdata / name).exists():
+                    staged.bulkdata.mkdir(parents=True, exist_ok=True)
+                    link_file(present.bulkdata / name, staged.bulkdata / name)
+        except (ValueError, FileNotFoundError) as e:
+            raise self._damaged(e, present, share.visit_id) from e
 
     def _stage_index(
         self,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from datalad_icf.dicomweb.assemble import Assembler
+from datalad_icf.dicomweb.completeness import find_missing
 from datalad_icf.dicomweb.convert import Converted, Converter, Sink, put
 from datalad_icf.dicomweb.documents import Documents
 from datalad_icf.dicomweb.files import FileSink
@@ -180,6 +181,8 @@ def _is_same(found: VisitState, wanted: VisitState, paths: VisitPaths) -> bool:
         == (wanted.tarball_md5, wanted.options, FORMAT)
         and not found.is_blocked
         and TreeState(paths.dicomweb_dir).has(paths.visit.visit_id, found)
+        # by names and sizes: what costs more is for icf-verify
+        and not any(find_missing(paths.dicomweb_dir, paths.visit.visit_id, found))
     )
 
 

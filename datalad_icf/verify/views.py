@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from datalad_icf.catalog import CatalogEntry, find_lost_pages, read_entries
-from datalad_icf.dicomweb import TreeState, find_missing
-from datalad_icf.errors import CatalogError
-from datalad_icf.store import VisitPaths
+from datalad_icf.dicomweb import TreeState, find_foreign, find_missing
+from datalad_icf.errors import CatalogError, MetadataError
+from datalad_icf.store import VisitPaths, read_md5sum
 from datalad_icf.verify.archive import ArchiveFacts
 from datalad_icf.verify.findings import Finding, NameList
 
@@ -148,6 +149,9 @@ class StudyViews:
             return
         # where the two differ, that is a finding of its own
         known = {facts.md5, facts.metadata.md5 if facts.metadata else ''} - {''}
+        if not known:
+            with suppress(MetadataError):
+                known = {md5 for md5 in [read_md5sum(paths.md5sum)] if md5}
         if known and state.tarball_md5 not in known:
             yield Finding(
                 'dicomweb-differs',
@@ -156,6 +160,13 @@ class StudyViews:
             )
             return
         problems = list(find_missing(place, visit_id, state))
+        if facts.md5 and not problems:
+            # documents are read where images are, too; of these, it is known by the
+            # metadata what they were
+            known_images = {one.path: one.md5 for one in facts.instances.values()}
+            digests = {**facts.members, **known_images}
+            problems += find_foreign(place, visit_id, state, digests)
+            again = 'run icf-dicomweb --force for it'
         if not self._tree.has(visit_id, state):
             problems.append('its lists are not finished')
         if problems:

@@ -214,10 +214,10 @@ def test_a_state_of_other_types_is_as_good_as_none(
 def test_a_state_that_goes_away_meanwhile_is_none(convert, image, paths, monkeypatch):
     convert(image(), thumbnails=False)
 
-    def read_shares(_study):
+    def read_share(_study, _visit_id):
         raise FileNotFoundError
 
-    monkeypatch.setattr('datalad_icf.dicomweb.links.read_shares', read_shares)
+    monkeypatch.setattr('datalad_icf.dicomweb.links.read_share', read_share)
     assert find_images(paths) is None
 
 

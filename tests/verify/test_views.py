@@ -8,6 +8,7 @@ from shutil import rmtree
 import pytest
 
 from datalad_icf.catalog import CatalogSettings, update_catalog
+from datalad_icf.dicomweb import TreeOptions, convert_visit
 
 
 def test_a_catalog_entry_without_deposit_is_found(paths, find):
@@ -154,6 +155,13 @@ def test_a_visit_that_is_not_in_the_catalog_is_whole(paths, codes):
         'studies/index.json',
         'studies/*/.icf/V01.json',
         '.icf/visits/V01.json',
+        'studies/*/series/index.json',
+        'studies/*/instances/index.json',
+        'studies/*/series/*/instances/index.json',
+        'studies/*/series/*/instances/*/info',
+        'studies/*/series/*/instances/*/metadata',
+        'studies/*/series/*/instances/*/frames',
+        'studies/*/series/*/instances/*/frames/1',
     ],
 )
 def test_what_is_lost_in_the_tree_is_found(paths, codes, pattern):
@@ -175,3 +183,31 @@ def test_a_tree_of_another_tarball_is_found(paths, codes):
     record = json.loads(state.read_text())
     state.write_text(json.dumps({**record, 'tarball_md5': '0' * 32}))
     assert codes() == {'dicomweb-differs'}
+
+
+@pytest.mark.parametrize('name', ['info', 'metadata'])
+def test_documents_of_images_that_are_of_others_are_found(paths, find, name):
+    first, *_, last = sorted(paths.dicomweb_dir.glob(f'**/instances/*/{name}'))
+    content = first.read_bytes()
+    if name == 'info':
+        content = content.replace(b'"md5":"', b'"md5":"0')
+    else:
+        content = last.read_bytes()
+    first.write_bytes(content)
+    assert find(fast=True) == []
+    (finding,) = find()
+    assert finding.code == 'dicomweb-damaged'
+    assert '--force' in finding.message
+    convert_visit(paths, TreeOptions(thumbnails=False), force=True)
+    assert find() == []
+
+
+def test_a_tree_of_another_tarball_is_found_without_metadata(paths, codes):
+    for name in ('tarball_metadata', 'dicoms_metadata', 'refs', 'repo_export'):
+        getattr(paths, name).unlink()
+    rmtree(paths.catalog_dir)
+    assert codes(fast=True) == set()
+    state = paths.dicomweb_dir / '.icf' / 'visits' / 'V01.json'
+    record = json.loads(state.read_text())
+    state.write_text(json.dumps({**record, 'tarball_md5': '0' * 32}))
+    assert codes(fast=True) == {'dicomweb-differs'}

@@ -264,6 +264,14 @@ def test_a_damaged_file_is_made_again(two, name, content):
     assert two.files(hidden=True) == before
 
 
+def test_a_list_without_its_end_is_made_again(two):
+    before = two.files(hidden=True)
+    path = two.tree / 'studies' / 'index.json'
+    path.write_bytes(path.read_bytes()[:-5])
+    heal(two)
+    assert two.files(hidden=True) == before
+
+
 def test_state_of_another_kind_is_made_again(two):
     path = two.tree / '.icf' / 'visits' / 'V01.json'
     before = two.files(hidden=True)
@@ -291,7 +299,7 @@ def test_damaged_state_that_other_visits_need_is_told(shared, content):
     before = shared.files()
     (shared.path('.icf') / 'V01.json').write_text(content)
     shared.put(make(7, series='1.2.1.7'), visit_id='V02')
-    with pytest.raises(TreeError, match='is damaged; remove'):
+    with pytest.raises(TreeError, match='is damaged; run icf-dicomweb for visit V01'):
         shared.convert('V02')
     assert shared.files() == before
 
@@ -390,12 +398,12 @@ def test_files_of_a_visit_without_metadata_have_their_md5(two):
     assert json.loads(info.read_bytes())['member']['md5'] == md5(content).hexdigest()
 
 
-def test_a_damaged_part_is_made_again_by_force(study):
+def test_what_cannot_be_seen_to_be_damaged_is_made_again_by_force(study):
     study.put(make(1))
     study.convert()
     before = study.files()
     frame = study.path(f'series/{SERIES}/instances/{SERIES}.1/frames/1')
-    frame.unlink()
+    frame.write_bytes(b'something else')
     assert not study.convert().is_new
     assert study.convert(force=True).is_new
     assert study.files() == before
