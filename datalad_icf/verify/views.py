@@ -12,6 +12,9 @@ from datalad_icf.store import VisitPaths, read_md5sum
 from datalad_icf.verify.archive import ArchiveFacts
 from datalad_icf.verify.findings import Finding, NameList
 
+# so many problems of a visit in the tree are told, as it may have many series
+_SHOWN = 5
+
 
 class StudyViews:
     """Catalog and DICOMweb tree of a study, read once for all its visits
@@ -36,9 +39,7 @@ class StudyViews:
         for name in find_lost_pages(self._catalog_dir, paths.visit.study_id):
             lost.add(name)
         if lost:
-            self._note_catalog(
-                f'{self._catalog_dir} lacks {lost}, or they are empty or damaged'
-            )
+            self._note_catalog(f'{self._catalog_dir}: lost, empty or damaged: {lost}')
         self._in_tree = set(self._tree.visits()) if self._tree_dir.is_dir() else set()
 
     def _note_catalog(self, problem: str) -> None:
@@ -167,9 +168,11 @@ class StudyViews:
             digests = {**facts.members, **known_images}
             problems += find_foreign(place, visit_id, state, digests)
             again = 'run icf-dicomweb --force for it'
-        if not self._tree.has(visit_id, state):
+        if not problems and not self._tree.has(visit_id, state):
             problems.append('its lists are not finished')
         if problems:
+            more = len(problems) - _SHOWN
+            shown = [*problems[:_SHOWN], *([f'and {more} more'] if more > 0 else [])]
             yield Finding(
-                'dicomweb-damaged', place, f'{place}: {"; ".join(problems)}; {again}'
+                'dicomweb-damaged', place, f'{place}: {"; ".join(shown)}; {again}'
             )
