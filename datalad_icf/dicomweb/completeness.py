@@ -208,6 +208,9 @@ def _scan(path: str | Path) -> dict[str, os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:
             return {entry.name: entry for entry in entries}
+    except PermissionError:
+        # nothing is known then, and it is not to be called damage
+        raise
     except OSError:
         return {}
 
@@ -217,6 +220,8 @@ def _has_content(entries: dict[str, os.DirEntry[str]], name: str) -> bool:
     entry = entries.get(name) or entries.get(name + GZIP_SUFFIX)
     try:
         return entry is not None and entry.is_file() and entry.stat().st_size > 0
+    except PermissionError:
+        raise
     except OSError:
         return False
 
@@ -225,6 +230,8 @@ def _list(directory: Path, tag: int) -> set[str]:
     """Read the UIDs that a list has, none if it is damaged"""
     try:
         text = read_document(directory / INDEX) or b''
+    except PermissionError:
+        raise
     except (ValueError, OSError):
         return set()
     # ten times as fast as JSON, which is the larger part of all that is done here

@@ -26,6 +26,7 @@ _INSTANCE = re.compile(rb'\[?\{?"00080018":\{"vr":"UI","Value":\["([0-9.]+)')
 # the first instance, up to its UIDs
 _HEAD = 1 << 16
 _END = b'}]\n'
+# besides a refusal, of which nothing can be said
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error)
 
 
@@ -44,6 +45,8 @@ def begins_with(path: Path, series_uid: str) -> bool:
                 return True
             f.seek(-len(_END), os.SEEK_END)
             return f.read() == _END
+    except PermissionError:
+        raise
     except _UNREADABLE:
         return False
 
@@ -99,6 +102,8 @@ def _is_metadata_of(path: Path, uids: set[str]) -> bool:
         for line in iter_lines(path):
             if match := _INSTANCE.match(line):
                 found.add(match[1].decode())
+    except PermissionError:
+        raise
     except _UNREADABLE:
         return False
     return found == uids and line.endswith(_END)
@@ -111,6 +116,8 @@ def _is_metadata_of_instance(path: Path) -> bool:
     try:
         (record,) = json.loads(read_document(path) or b'')
         return bool(record['00080018']['Value'] == [path.parent.name])
+    except PermissionError:
+        raise
     except (*_UNREADABLE, LookupError, TypeError):
         return False
 
@@ -119,5 +126,7 @@ def _is_info(path: Path, digests: Mapping[str, str]) -> bool:
     try:
         member = json.loads(read_document(path) or b'')['member']
         return not digests or bool(digests[member['name']] == member['md5'])
+    except PermissionError:
+        raise
     except (*_UNREADABLE, LookupError, TypeError):
         return False

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 
 from datalad_icf.catalog import CatalogEntry, find_lost_pages, read_entries
 from datalad_icf.dicomweb import TreeState, find_foreign, find_missing
-from datalad_icf.errors import CatalogError, MetadataError
-from datalad_icf.store import VisitPaths, read_md5sum
+from datalad_icf.errors import CatalogError
+from datalad_icf.store import VisitPaths
 from datalad_icf.verify.archive import ArchiveFacts
 from datalad_icf.verify.findings import Finding, NameList
 
@@ -119,15 +118,6 @@ class StudyViews:
                 self._catalog_dir,
                 f'{self._catalog_dir} shows another state of this visit; {again}',
             )
-        metadata = (paths.tarball_metadata, paths.dicoms_metadata)
-        # of what is there in part, and of a visit that is gone, others speak
-        if paths.tarball.exists() and not any(path.exists() for path in metadata):
-            yield Finding(
-                'catalog-differs',
-                self._catalog_dir,
-                f'{self._catalog_dir} shows this visit, whose metadata are gone; run '
-                'icf-deposit-metadata',
-            )
         if entry.clone and not paths.refs.exists() and not paths.repo_export.exists():
             yield Finding(
                 'catalog-differs',
@@ -150,9 +140,8 @@ class StudyViews:
             return
         # where the two differ, that is a finding of its own
         known = {facts.md5, facts.metadata.md5 if facts.metadata else ''} - {''}
-        if not known:
-            with suppress(MetadataError):
-                known = {md5 for md5 in [read_md5sum(paths.md5sum)] if md5}
+        if not known and facts.recorded:
+            known = {facts.recorded}
         if known and state.tarball_md5 not in known:
             yield Finding(
                 'dicomweb-differs',

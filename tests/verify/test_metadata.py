@@ -42,6 +42,8 @@ def as_older_tools(paths):
     # its URLs have places in the tarball, which older ones have not
     paths.refs.unlink()
     paths.repo_export.unlink()
+    # it shows how to clone that
+    rmtree(paths.catalog_dir)
 
 
 @pytest.mark.parametrize('kept', ['dataset', 'catalog', 'dicomweb'])
@@ -49,7 +51,8 @@ def test_metadata_are_missed_where_something_is_made_of_them(
     paths, find, lose_metadata, kept
 ):
     lose_metadata(kept)
-    (finding,) = find()
+    # a clone command without its dataset is a finding of its own
+    (finding,) = (each for each in find() if each.code != 'catalog-differs')
     assert (finding.code, finding.path) == ('metadata-missing', paths.tarball_metadata)
     assert kept in finding.message
 

@@ -116,13 +116,6 @@ def test_a_catalog_of_another_tool_is_not_looked_at(paths, codes):
     assert codes() == set()
 
 
-def test_what_the_catalog_shows_of_a_visit_without_metadata_is_found(paths, find):
-    for name in ('tarball_metadata', 'dicoms_metadata', 'refs', 'repo_export'):
-        getattr(paths, name).unlink()
-    messages = [f.message for f in find() if f.code == 'catalog-differs']
-    assert any('metadata are gone; run icf-deposit-metadata' in m for m in messages)
-
-
 def test_a_clone_command_for_a_dataset_that_is_gone_is_found(paths, find):
     paths.refs.unlink()
     paths.repo_export.unlink()
@@ -206,8 +199,19 @@ def test_a_tree_of_another_tarball_is_found_without_metadata(paths, codes):
     for name in ('tarball_metadata', 'dicoms_metadata', 'refs', 'repo_export'):
         getattr(paths, name).unlink()
     rmtree(paths.catalog_dir)
-    assert codes(fast=True) == set()
+    assert codes(fast=True) == {'metadata-missing'}
     state = paths.dicomweb_dir / '.icf' / 'visits' / 'V01.json'
     record = json.loads(state.read_text())
     state.write_text(json.dumps({**record, 'tarball_md5': '0' * 32}))
-    assert codes(fast=True) == {'dicomweb-differs'}
+    assert codes(fast=True) == {'metadata-missing', 'dicomweb-differs'}
+
+
+def test_a_tree_that_may_not_be_read_is_not_called_damaged(paths, codes, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('datalad_icf.dicomweb.completeness.read_document', refuse)
+    assert codes() == {'not-verified'}
+    monkeypatch.undo()
+    monkeypatch.setattr('datalad_icf.dicomweb.contents.read_document', refuse)
+    assert codes() == {'not-verified'}
