@@ -16,11 +16,12 @@ from urllib.parse import quote
 _DIGITS = '0123456789zqjxkmvwgpfZQJXKMVWGPF'
 _MAX_EXTENSIONS = 2
 _MAX_EXTENSION_BYTES = 4
-# git-annex looks at bytes, and takes all that are not ASCII
-_IN_EXTENSION = re.compile('[A-Za-z0-9\x80-\U0010ffff]*')
+# Compiled where they are used: it takes longer than all else here, and the special
+# remote needs neither. git-annex looks at bytes, and takes all that are not ASCII
+_IN_EXTENSION = '[A-Za-z0-9\x80-\U0010ffff]*'
 _KEY_IN_FILE_NAME = str.maketrans({'&': '&a', '%': '&s', ':': '&c', '/': '%'})
 # what neither a line of git-annex nor the syntax of the URL can hold
-_NOT_IN_LOCATOR = re.compile('[&#\0-\x1f\x7f\ud800-\udfff]')
+_NOT_IN_LOCATOR = '[&#\0-\x1f\x7f\ud800-\udfff]'
 
 # a path may have anything in it, as older tools wrote it without a look
 _LOCATOR = re.compile(
@@ -59,7 +60,7 @@ def build_key(md5: str, size: int, name: str) -> str:
     for part in reversed(parts):
         if len(encode_name(part)) > _MAX_EXTENSION_BYTES:
             break
-        if len(kept) < _MAX_EXTENSIONS and _IN_EXTENSION.fullmatch(part):
+        if len(kept) < _MAX_EXTENSIONS and re.fullmatch(_IN_EXTENSION, part):
             kept.insert(0, part)
     extension = ''.join(f'.{part}' for part in kept if part)
     return f'MD5E-s{size}--{md5}{extension}'
@@ -134,7 +135,7 @@ def build_locator(
     >>> build_locator('KEY', 'S_V/a&b', 5, None)
     ('dl+archive:KEY#path=S_V/a%26b&size=5&atype=tar', False)
     """
-    by_name = not _NOT_IN_LOCATOR.search(path)
+    by_name = not re.search(_NOT_IN_LOCATOR, path)
     written = path if by_name else quote(encode_name(path))
     place = '' if offset is None else f'&offset={offset}'
     url = f'dl+archive:{tar_key}#path={written}&size={size}&atype=tar{place}'
