@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from logging import getLogger
@@ -29,7 +28,7 @@ from datalad_icf.commands.results import (
     visit_record,
 )
 from datalad_icf.commands.summary import render_summary
-from datalad_icf.errors import GitError, IcfError, PreconditionError
+from datalad_icf.errors import IcfError, PreconditionError
 from datalad_icf.store import Visit
 
 if TYPE_CHECKING:
@@ -135,6 +134,7 @@ class IcfClone(ValidatedInterface):
         superdataset: Path | None = None,
         credential: str | None = None,
     ) -> Iterator[dict[str, Any]]:
+        from datalad_icf.commands.clone_steps import clone_visit, create_superdataset
         from datalad_icf.dataset.clone_source import find_deposits
         from datalad_icf.dataset.login import DataladLogin
         from datalad_icf.dataset.ranges import StoreClient
@@ -158,7 +158,7 @@ class IcfClone(ValidatedInterface):
             if superdataset and not check_superdataset(base):
                 # only where there is something to put into it
                 store.find(visits[0])
-                _create(base)
+                create_superdataset(base)
         except IcfError as e:
             yield failed(visit_record(_ACTION, id, base, logger=lgr), e)
             return
@@ -170,7 +170,7 @@ class IcfClone(ValidatedInterface):
             record['type'] = 'dataset'
             try:
                 deposit = store.find(visit)
-                outcome = _clone(place, deposit)
+                outcome = clone_visit(place, deposit)
             except (IcfError, OSError) as e:
                 yield failed(record, e)
                 continue
@@ -192,81 +192,16 @@ class _Store:
         return find_deposit(self.url, visit, self.client, store_dir=self.directory)
 
 
-def _clone(target: Path, deposit: Deposit) -> Outcome:
-    from datalad_icf.dataset.clone import (
-        find_clone,
-        nothing_left_behind,
-        read_commit,
-        set_up_clone,
-        update_clone,
-    )
-
-    if remote := find_clone(target, deposit):
-        is_new = update_clone(target, remote, deposit)
-        message = 'brought to the state of the store' if is_new else 'as in the store'
-        warnings = set_up_clone(target, deposit)
-    else:
-        is_new, message = True, f'clone of {deposit.visit}'
-        with nothing_left_behind(target):
-            _clone_by_datalad(target, deposit)
-            warnings = set_up_clone(target, deposit)
-    return Outcome(
-        is_new=is_new,
-        message=message,
-        warnings=warnings,
-        fields={'clone_url': deposit.clone_url, 'commit': read_commit(target)},
-    )
-
-
-def _clone_by_datalad(target: Path, deposit: Deposit) -> None:
-    from datalad.core.distributed.clone import Clone
-    from datalad.utils import chpwd
-
-    # git-remote-datalad-annex makes the repository that it is started in one of
-    # git-annex, and that is none of its business
-    with tempfile.TemporaryDirectory(prefix='datalad-icf-') as work, chpwd(work):
-        results = Clone.__call__(
-            deposit.clone_url,
-            str(target),
-            result_xfm=None,
-            result_renderer='disabled',
-            return_type='list',
-            on_failure='ignore',
-        )
-    _raise_failure(results, f'{deposit.visit} cannot be cloned')
-
-
-def _create(directory: Path) -> None:
-    from datalad.core.local.create import Create
-
-    results = Create.__call__(
-        path=str(directory),
-        result_xfm=None,
-        result_renderer='disabled',
-        return_type='list',
-        on_failure='ignore',
-    )
-    _raise_failure(results, f'{directory} cannot be made a dataset')
-
-
-def _raise_failure(results: list[dict[str, Any]], problem: str) -> None:
-    for result in results:
-        if result['status'] in ('error', 'impossible'):
-            message = result.get('message') or 'DataLad does not say why'
-            if isinstance(message, tuple):
-                message = message[0] % message[1:]
-            raise GitError(f'{problem}: {message}')
-
-
 def _register(directory: Path, visit: Visit, clones: dict[str, str]) -> dict[str, Any]:
-    from datalad_icf.dataset.clone import read_commit
+    from datalad_icf.dataset.clone import locked_clone, read_commit
     from datalad_icf.dataset.superdataset import register_visits
 
     record = visit_record(_ACTION, visit, directory, logger=lgr)
     record['type'] = 'dataset'
     try:
-        is_new = register_visits(directory, clones)
-        commit = read_commit(directory)
+        with locked_clone(directory):
+            is_new = register_visits(directory, clones)
+            commit = read_commit(directory)
     except IcfError as e:
         return failed(record, e)
     message = f'{count(len(clones), "visit")} as subdatasets'

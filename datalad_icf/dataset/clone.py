@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datalad_icf.dataset.aside import is_free
 from datalad_icf.dataset.clone_source import Deposit
 from datalad_icf.dataset.git import ANNEX, MAIN
 from datalad_icf.dataset.places import PLACES_FILE
 from datalad_icf.errors import ConflictError, GitError
+from datalad_icf.store import locked
 
 PROGRAM = 'git-annex-remote-icf-archivist'
 
@@ -62,24 +63,47 @@ def find_clone(target: Path, deposit: Deposit) -> str | None:
     ConflictError
         If something else is there.
     """
-    if not os.path.lexists(target):
+    if is_free(target):
         return None
-    if target.is_dir():
-        if not any(target.iterdir()):
-            return None
-        if (target / '.git').exists():
-            # of any name, as git has a setting for it
-            listed = _ask_git(
-                target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$'
-            )
-            for item in (listed or '').split('\0'):
-                variable, _, url = item.partition('\n')
-                if url == deposit.clone_url:
-                    return variable[len('remote.') : -len('.url')]
-            msg = f'{target} is a clone of something else; choose another place'
-            raise ConflictError(msg)
+    if (target / '.git').exists():
+        # of any name, as git has a setting for it
+        listed = _ask_git(target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$')
+        for item in (listed or '').split('\0'):
+            variable, _, url = item.partition('\n')
+            if url == deposit.clone_url:
+                _check_finished(target)
+                return variable[len('remote.') : -len('.url')]
+        msg = f'{target} is a clone of something else; choose another place'
+        raise ConflictError(msg)
     msg = f'{target} exists, and is no clone of {deposit.visit}; choose another place'
     raise ConflictError(msg)
+
+
+def _check_finished(target: Path) -> None:
+    if _ask_git(target, 'rev-parse', '--verify', '--quiet', 'HEAD') is None:
+        msg = (
+            f'{target} is a clone that was not finished; remove it, and run this again'
+        )
+        raise ConflictError(msg)
+
+
+@contextmanager
+def locked_clone(target: Path) -> Iterator[None]:
+    """Wait until no other process changes a clone or dataset, and keep others out"""
+    place = _find_git_dir(target) / 'icf' / 'clone'
+    try:
+        place.parent.mkdir(exist_ok=True)
+    except OSError:
+        # git tells what cannot be written, if anything is to be
+        yield
+        return
+    with locked(place):
+        yield
+
+
+def _find_git_dir(target: Path) -> Path:
+    found = run_git(target, 'rev-parse', '--absolute-git-dir')
+    return Path(found.removesuffix('\n'))
 
 
 def update_clone(target: Path, remote: str, deposit: Deposit) -> bool:
@@ -147,8 +171,7 @@ def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
         What somebody should look at.
     """
     if deposit.tarball_url:
-        git_dir = run_git(target, 'rev-parse', '--absolute-git-dir').removesuffix('\n')
-        places = Path(git_dir, PLACES_FILE)
+        places = _find_git_dir(target) / PLACES_FILE
         places.parent.mkdir(exist_ok=True)
         places.write_text(f'{deposit.tarball_url}\n')
     if not shutil.which(PROGRAM):
@@ -163,33 +186,3 @@ def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
 def read_commit(target: Path) -> str:
     """Read the commit id of a clone"""
     return run_git(target, 'rev-parse', 'HEAD').strip()
-
-
-@contextmanager
-def nothing_left_behind(target: Path) -> Iterator[None]:
-    """Remove what is at a free path after an error"""
-    was_there = os.path.lexists(target)
-    parents = []
-    parent = target.parent
-    while not parent.exists():
-        parents.append(parent)
-        parent = parent.parent
-    try:
-        yield
-    except BaseException:
-        for path in list(target.iterdir()) if was_there else [target]:
-            _remove_tree(path)
-        for parent in parents:
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-        raise
-
-
-def _remove_tree(path: Path) -> None:
-    """Remove a file, or a directory that git-annex protects from that"""
-    if path.is_dir() and not path.is_symlink():
-        for directory, _, _ in os.walk(path):
-            os.chmod(directory, stat.S_IRWXU)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

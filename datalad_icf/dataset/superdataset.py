@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from datalad_icf.dataset.aside import is_free
 from datalad_icf.dataset.clone import read_commit, run_git
 from datalad_icf.errors import ConflictError
 
@@ -22,15 +22,10 @@ def check_superdataset(directory: Path) -> bool:
     ConflictError
         If something else is there.
     """
-    if not os.path.lexists(directory):
+    if is_free(directory):
         return False
-    if directory.is_dir():
-        if (directory / '.datalad' / 'config').exists() and (
-            directory / '.git'
-        ).exists():
-            return True
-        if not any(directory.iterdir()):
-            return False
+    if (directory / '.datalad' / 'config').exists() and (directory / '.git').exists():
+        return True
     msg = f'{directory} exists, and is no DataLad dataset; choose another place'
     raise ConflictError(msg)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+
 import datalad.api
 import pytest
 
 from datalad_icf.dataset import deposit_dataset
-from datalad_icf.dataset.clone import nothing_left_behind
 from datalad_icf.dicom import deposit_metadata
 
 
@@ -114,19 +118,58 @@ def test_a_clone_that_fails_leaves_nothing_behind(clone_visit, deposited, tmp_pa
     assert not any((tmp_path / 'empty').iterdir())
 
 
-def test_an_interrupted_clone_leaves_nothing_behind(tmp_path):
-    target = tmp_path / 'a' / 'mine'
+# ends as if it was killed, when all but the last step is done
+KILLED = """
+import os, sys
+import datalad.api
+from datalad_icf.commands import clone_steps
+setattr(clone_steps, sys.argv[3], lambda *_: os._exit(9))
+datalad.api.icf_clone(sys.argv[1], id=('S1', 'V01'), store_dir=sys.argv[2])
+"""
 
-    def interrupted():
-        with nothing_left_behind(target):
-            (target / 'protected').mkdir(parents=True)
-            (target / 'protected' / 'file').write_text('')
-            (target / 'protected').chmod(0o500)
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert not (tmp_path / 'a').exists()
+@pytest.mark.parametrize('step', ['set_up_clone', 'put_in_place'])
+@pytest.mark.parametrize('is_there', [False, True])
+def test_a_clone_that_was_killed_is_made_again(
+    clone_visit, deposited, tmp_path, run, step, is_there
+):
+    place = tmp_path / 'place'
+    place.mkdir()
+    target = place / 'mine'
+    if is_there:
+        target.mkdir()
+    run(sys.executable, '-c', KILLED, target, deposited.store_dir, step)
+    assert not (target / '.git').exists()
+    (record,) = clone_visit(target)
+    assert record['status'] == 'ok', record['message']
+    assert [p.name for p in place.iterdir()] == ['mine']
+    assert run('git', 'status', '--porcelain', cwd=target).stdout == ''
+    assert run('git', 'annex', 'get', 'S1_V01', cwd=target).code == 0
+    here = run('git', 'annex', 'info', '--fast', cwd=target).stdout
+    assert re.search(rf'@\S+:\S*{target.name} \[here\]', here)
+
+
+def test_two_processes_make_one_clone(deposited, tmp_path):
+    place = tmp_path / 'place'
+    arguments = ('--id', 'S1', 'V01', place / 'super' / 'V01', '-o')
+    command = ['datalad', '-f', 'json', 'icf-clone', *arguments, deposited.store_dir]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    records = [json.loads(process.communicate()[0]) for process in both]
+    assert {r['status'] for r in records} == {'ok', 'notneeded'}, records
+    assert [p.name for p in (place / 'super').iterdir()] == ['V01']
+
+
+def test_a_clone_that_something_else_left_unfinished_is_told(
+    clone_visit, tmp_path, run
+):
+    target = tmp_path / 'mine'
+    (record,) = clone_visit(target)
+    run('git', 'init', 'unfinished')
+    config = ('config', 'remote.origin.url', record['clone_url'])
+    run('git', *config, cwd=tmp_path / 'unfinished')
+    (record,) = clone_visit(tmp_path / 'unfinished')
+    assert record['status'] == 'impossible'
+    assert 'not finished; remove it' in record['message']
 
 
 @pytest.mark.parametrize('visit', ['V02', 'X*'])
