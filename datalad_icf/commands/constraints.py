@@ -16,7 +16,7 @@ from datalad_next.constraints import Constraint
 # the defaults, also where this package was imported before DataLad
 import datalad_icf.settings  # noqa: F401
 from datalad_icf.errors import PreconditionError
-from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url
+from datalad_icf.store import DEFAULT_STORE_URL, Visit, check_store_url, find_store_dir
 
 if TYPE_CHECKING:
     # slow to import, for what a command may not need
@@ -37,6 +37,22 @@ class _Constraint(Constraint):
         # by name, because the text itself may have braces, and is a template
         self.raise_for(value, '{problem}', problem=problem)
         raise AssertionError
+
+
+def _make_absolute(path: Path) -> Path:
+    """Make a path absolute, without '..', of which clones would have other addresses
+
+    Symbolic links stay, as their names are often the lasting ones, but for one that
+    '..' follows: the parent of what it points to is meant, as for the system.
+    """
+    path = path.expanduser().absolute()
+    found = Path(path.anchor)
+    for part in path.parts[1:]:
+        if part == '..':
+            found = (found.resolve() if found.is_symlink() else found).parent
+        else:
+            found /= part
+    return found
 
 
 class EnsureVisit(_Constraint):
@@ -91,7 +107,7 @@ class EnsureStoreDir(_Constraint):
         """Convert a path"""
         if value in (None, ''):
             value = _configured('datalad.icf.store-dir') or '.'
-        return Path(value).expanduser().absolute()
+        return _make_absolute(Path(value))
 
 
 class EnsureStoreUrl(_Constraint):
@@ -103,10 +119,14 @@ class EnsureStoreUrl(_Constraint):
         """Check a URL"""
         url = value or _configured('datalad.icf.store-url') or DEFAULT_STORE_URL
         try:
-            return check_store_url(str(url))
+            url = check_store_url(str(url))
         except PreconditionError as e:
             # the value may have a password in it
             self.refuse('URL', str(e))
+        directory = find_store_dir(url)
+        if directory and '..' in directory.parts:
+            return _make_absolute(directory).as_uri()
+        return url
 
 
 class EnsureTimeZone(_Constraint):

@@ -24,6 +24,7 @@
    build_tarball_url
    build_clone_url
    check_store_url
+   find_store_dir
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ from datalad_icf.store.url import (
     build_clone_url,
     build_tarball_url,
     check_store_url,
+    find_store_dir,
 )
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     'check_store_url',
     'clear_draft',
     'draft_file',
+    'find_store_dir',
     'find_visits',
     'format_md5sum',
     'is_draft_in_use',

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from datalad_icf.errors import PreconditionError
 
@@ -47,6 +48,19 @@ def check_store_url(url: str) -> str:
     return url
 
 
+def find_store_dir(url: str) -> Path | None:
+    """Root directory of a store with a ``file:`` URL, if it is one
+
+    Examples
+    --------
+    >>> find_store_dir('file:///my%20store').as_posix()
+    '/my store'
+    >>> find_store_dir('https://example.org')
+    """
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == 'file' else None
+
+
 def build_tarball_url(store_url: str, store_path: str) -> str:
     """Build the URL of a file of the store (RFC 3986)
 
@@ -72,11 +86,11 @@ def build_clone_url(store_url: str, deposit_prefix: str) -> str:
     --------
     >>> build_clone_url('https://example.org', 'study1/visitA_')
     ... # doctest: +ELLIPSIS
-    'datalad-annex::?type=external&externaltype=uncurl&url=https://example.org/...
+    'datalad-annex::?type=external&externaltype=uncurl&encryption=none&url=...
     """
     # git-remote-datalad-annex decodes the value once more than the server does
     url = quote(build_tarball_url(store_url, deposit_prefix), safe='/:@[]!$()*,;=~')
     return (
-        'datalad-annex::?type=external&externaltype=uncurl'
-        f'&url={url}{{{{annex_key}}}}&encryption=none'
+        'datalad-annex::?type=external&externaltype=uncurl&encryption=none'
+        f'&url={url}{{{{annex_key}}}}'
     )

@@ -40,6 +40,24 @@ def test_a_store_is_an_absolute_path(tmp_path, monkeypatch):
     assert params.EnsureStoreDir()(None) == tmp_path
 
 
+def test_the_path_of_a_store_has_no_way_up(tmp_path, monkeypatch):
+    (tmp_path / 'a' / 'b').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to('a/b')
+    monkeypatch.chdir(tmp_path / 'a')
+    for path, found in {
+        '../store': 'store',
+        'b/../../store/.': 'store',
+        # the parent of what it points to, as for the system
+        '../link/../store': 'a/store',
+        # its name may last longer than what it points to
+        '../link/store': 'link/store',
+        '../link/c/../store': 'link/store',
+    }.items():
+        assert params.EnsureStoreDir()(path) == tmp_path / found
+        url = f'file://{tmp_path}/a/{path}'
+        assert params.EnsureStoreUrl()(url) == f'file://{tmp_path}/{found}'
+
+
 def test_a_store_may_be_in_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))
     assert params.EnsureStoreDir()('~/store') == tmp_path / 'store'
