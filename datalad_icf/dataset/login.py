@@ -62,6 +62,17 @@ class DataladLogin:
         self._manager: Any = None
         self._found: tuple[str | None, dict[str, Any]] | None = None
         self._url = ''
+        self._worked: list[dict[str, Any]] = []
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment by which DataLad finds what was entered, be it kept or not"""
+        return {
+            f'DATALAD_CREDENTIAL_ICFENTERED{number}_{field.upper()}': value
+            for number, found in enumerate(self._worked)
+            for field in ('type', 'realm', 'user', 'secret')
+            if (value := found.get(field))
+        }
 
     def find(self, url: str, challenge: str) -> str | None:
         """Find what answers a challenge"""
@@ -162,6 +173,7 @@ class DataladLogin:
         name, found = self._found
         if name is not None and name != self._name and not found.get('_edited'):
             return
+        self._worked.append(found)
         try:
             self._manager.set(
                 name,
