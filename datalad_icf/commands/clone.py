@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -20,15 +20,14 @@ from datalad_next.constraints import EnsureStr
 
 from datalad_icf.commands import params
 from datalad_icf.commands.results import (
-    Outcome,
-    count,
     done,
     failed,
     render_result,
+    unneeded,
     visit_record,
 )
 from datalad_icf.commands.summary import render_summary
-from datalad_icf.errors import IcfError, PreconditionError
+from datalad_icf.errors import IcfError, MissingInputError, PreconditionError
 from datalad_icf.store import Visit
 
 if TYPE_CHECKING:
@@ -47,11 +46,12 @@ class IcfClone(ValidatedInterface):
     The address is made of the store, the study and the visit. The clone is set up so
     that 'datalad get' of an image costs the bytes of this image, and not those of the
     tarball. DataLad's credential for the store is used; somebody who can be asked is
-    asked for it, once.
+    asked for it, once, and need not keep it.
 
     Where a clone of the visit is already, it is brought to the state of the store,
-    if that is another one, and reported as 'notneeded' otherwise. After a failure,
-    nothing is left behind.
+    if that is another one, and reported as 'notneeded' otherwise. A clone is at its
+    place when it is finished: after a failure, nothing is there, and of two processes
+    one waits for the other.
     """
 
     result_renderer = 'tailored'
@@ -82,8 +82,9 @@ class IcfClone(ValidatedInterface):
         'store_url': Parameter(
             args=('--store-url',),
             metavar='URL',
-            doc="""base URL of the store [default: configuration
-            'datalad.icf.store-url', or https://data.inm-icf.de]""",
+            doc="""base URL of the store. Images come from there, too, if the tarballs
+            are there [default: configuration 'datalad.icf.store-url', or
+            https://data.inm-icf.de]""",
         ),
         'store_dir': Parameter(
             args=('-o', '--store-dir'),
@@ -97,7 +98,8 @@ class IcfClone(ValidatedInterface):
             metavar='DIR',
             doc="""dataset of the study, which is made, or brought up to date. The
             visits are cloned into it, and become its subdatasets, with addresses by
-            which others can get them""",
+            which others can get them. For a pattern, those that the store does not have
+            any more are told, and stay""",
         ),
         'credential': Parameter(
             args=('--credential',),
@@ -112,7 +114,7 @@ class IcfClone(ValidatedInterface):
             'text': 'Clone a visit, and get one image',
             'code_cmd': 'datalad icf-clone --id my-study P000123 '
             '--store-url https://store.example.org\n'
-            '% datalad get P000123/my-study_P000123/scan-003/0001.dcm',
+            '% datalad get -d P000123 P000123/my-study_P000123/scan-003/0001.dcm',
             'code_py': "icf_clone(id=('my-study', 'P000123'), "
             "store_url='https://store.example.org')",
         },
@@ -134,11 +136,10 @@ class IcfClone(ValidatedInterface):
         superdataset: Path | None = None,
         credential: str | None = None,
     ) -> Iterator[dict[str, Any]]:
-        from datalad_icf.commands.clone_steps import clone_visit, create_superdataset
-        from datalad_icf.dataset.clone_source import find_deposits
+        from datalad_icf.commands.clone_steps import Access, clone_visit
+        from datalad_icf.commands.clone_study import StudyDataset
         from datalad_icf.dataset.login import DataladLogin
         from datalad_icf.dataset.ranges import StoreClient
-        from datalad_icf.dataset.superdataset import check_superdataset
 
         chosen = (superdataset or target or Path()).expanduser()
         base = Path(os.path.abspath(chosen))
@@ -146,38 +147,50 @@ class IcfClone(ValidatedInterface):
         login = DataladLogin(
             name=credential, suggestion=f'icf-{id.study_id}', server=url
         )
+        access = Access(StoreClient(login), login)
         store = _Store(
-            store_dir.as_uri() if store_dir else url, store_dir, StoreClient(login)
+            store_dir.as_uri() if store_dir else url, store_dir, access.client
         )
+        is_place = target and not id.is_pattern
+        study = StudyDataset(base, id) if superdataset else None
         try:
             if store_url and store_dir:
                 raise PreconditionError('--store-url and --store-dir are two stores')
             if target and superdataset:
                 raise PreconditionError('visits are either at TARGET or below DIR')
-            visits = find_deposits(store.url, id, store.client, store_dir=store_dir)
-            if superdataset and not check_superdataset(base):
+            places = {
+                visit: base if is_place else base / visit.visit_id
+                for visit in store.find_all(id)
+            }
+            unlisted = study.find_others(store.url, places) if study else {}
+            _check_identity(places.values())
+            if study:
                 # only where there is something to put into it
-                store.find(visits[0])
-                create_superdataset(base)
+                store.find(next(iter(places)))
+                study.create()
         except IcfError as e:
             yield failed(visit_record(_ACTION, id, base, logger=lgr), e)
             return
-        clones: dict[str, str] = {}
-        for visit in visits:
-            is_place = target and not id.is_pattern
-            place = base if is_place else base / visit.visit_id
-            record = visit_record(_ACTION, visit, place, logger=lgr)
-            record['type'] = 'dataset'
-            try:
-                deposit = store.find(visit)
-                outcome = clone_visit(place, deposit)
-            except (IcfError, OSError) as e:
-                yield failed(record, e)
-                continue
-            clones[visit.visit_id] = deposit.clone_url
-            yield done(record, outcome)
-        if superdataset and clones:
-            yield _register(base, id, clones)
+        try:
+            for visit, place in {**places, **unlisted}.items():
+                record = visit_record(_ACTION, visit, place, logger=lgr)
+                record['type'] = 'dataset'
+                try:
+                    deposit = store.find(visit)
+                    outcome = clone_visit(place, deposit, access)
+                except MissingInputError as e:
+                    yield _tell_gone(record) if visit in unlisted else failed(record, e)
+                except (IcfError, OSError) as e:
+                    yield failed(record, e)
+                else:
+                    if study:
+                        study.add(visit, deposit)
+                    yield done(record, outcome)
+        finally:
+            if study:
+                study.close()
+        if study and study.is_used:
+            yield study.tell()
 
 
 @dataclass(frozen=True)
@@ -191,20 +204,24 @@ class _Store:
 
         return find_deposit(self.url, visit, self.client, store_dir=self.directory)
 
+    def find_all(self, visit: Visit) -> list[Visit]:
+        from datalad_icf.dataset.clone_source import find_deposits
 
-def _register(directory: Path, visit: Visit, clones: dict[str, str]) -> dict[str, Any]:
-    from datalad_icf.dataset.clone import locked_clone, read_commit
-    from datalad_icf.dataset.superdataset import register_visits
+        return find_deposits(self.url, visit, self.client, store_dir=self.directory)
 
-    record = visit_record(_ACTION, visit, directory, logger=lgr)
-    record['type'] = 'dataset'
-    try:
-        with locked_clone(directory):
-            is_new = register_visits(directory, clones)
-            commit = read_commit(directory)
-    except IcfError as e:
-        return failed(record, e)
-    message = f'{count(len(clones), "visit")} as subdatasets'
-    return done(
-        record, Outcome(is_new=is_new, message=message, fields={'commit': commit})
-    )
+
+def _check_identity(places: Iterable[Path]) -> None:
+    from datalad_icf.dataset.aside import is_free
+    from datalad_icf.dataset.run import check_identity
+
+    # once, and not after some seconds for each of the clones
+    for place in places:
+        if is_free(place):
+            check_identity(place)
+            return
+
+
+def _tell_gone(record: dict[str, Any]) -> dict[str, Any]:
+    message = 'the store does not have it any more; the subdataset stays as it is'
+    lgr.warning('%s/%s: %s', record['study_id'], record['visit_id'], message)
+    return unneeded(record, message)

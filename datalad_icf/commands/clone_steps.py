@@ -6,7 +6,9 @@ import getpass
 import os
 import platform
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,23 @@ from datalad_icf.dataset.clone import (
     update_clone,
 )
 from datalad_icf.dataset.clone_source import Deposit
+from datalad_icf.dataset.login import DataladLogin
+from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.dataset.superdataset import check_superdataset
 from datalad_icf.errors import GitError
 
+ACTION = 'icf_clone'
 
-def clone_visit(target: Path, deposit: Deposit) -> Outcome:
+
+@dataclass(frozen=True)
+class Access:
+    """How the store is read"""
+
+    client: StoreClient
+    login: DataladLogin
+
+
+def clone_visit(target: Path, deposit: Deposit, access: Access) -> Outcome:
     """Clone a visit, or bring its clone to the state of the store
 
     Raises
@@ -35,27 +49,43 @@ def clone_visit(target: Path, deposit: Deposit) -> Outcome:
         If git or DataLad fails.
     """
     if remote := find_clone(target, deposit):
-        return _update(target, remote, deposit)
+        return _update(target, remote, deposit, access)
     with work_aside(target) as work:
         # another process may have been quicker
         if not (remote := find_clone(target, deposit)):
-            return _make(target, work, deposit)
-    return _update(target, remote, deposit)
+            return _make(target, work, deposit, access)
+    return _update(target, remote, deposit, access)
 
 
-def _make(target: Path, work: Path, deposit: Deposit) -> Outcome:
-    _clone_by_datalad(work, deposit, _describe_place(target))
-    warnings = set_up_clone(work, deposit)
+def _make(target: Path, work: Path, deposit: Deposit, access: Access) -> Outcome:
+    with _environment(access.login.variables):
+        _clone_by_datalad(work, deposit, _describe_place(target))
+    warnings = set_up_clone(work, deposit, access.client)
     put_in_place(work, target)
     return _tell(target, deposit, warnings, f'clone of {deposit.visit}', is_new=True)
 
 
-def _update(target: Path, remote: str, deposit: Deposit) -> Outcome:
+def _update(target: Path, remote: str, deposit: Deposit, access: Access) -> Outcome:
     with locked_clone(target):
-        is_new = update_clone(target, remote, deposit)
-        warnings = set_up_clone(target, deposit)
+        with _environment(access.login.variables):
+            is_new = update_clone(target, remote, deposit)
+        warnings = set_up_clone(target, deposit, access.client)
     message = 'brought to the state of the store' if is_new else 'as in the store'
     return _tell(target, deposit, warnings, message, is_new=is_new)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Let git-remote-datalad-annex know what was entered here
+
+    It would ask again, if it was not kept. Nobody else sees the environment.
+    """
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
 
 
 def _tell(
@@ -99,8 +129,13 @@ def _describe_place(target: Path) -> str:
     return f'{user}@{platform.node()}:{place}'
 
 
-def create_superdataset(directory: Path) -> None:
+def create_superdataset(directory: Path) -> bool:
     """Make the dataset of a study, unless it is there
+
+    Returns
+    -------
+    bool
+        Whether it was made.
 
     Raises
     ------
@@ -109,10 +144,12 @@ def create_superdataset(directory: Path) -> None:
     """
     from datalad.core.local.create import Create
 
+    if check_superdataset(directory):
+        return False
     with work_aside(directory) as work:
         # another process may have been quicker
         if check_superdataset(directory):
-            return
+            return False
         results = Create.__call__(
             path=str(work),
             description=_describe_place(directory),
@@ -123,6 +160,7 @@ def create_superdataset(directory: Path) -> None:
         )
         _raise_failure(results, f'{directory} cannot be made a dataset')
         put_in_place(work, directory)
+    return True
 
 
 def _raise_failure(results: list[dict[str, Any]], problem: str) -> None:

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datalad_icf.dataset.address import is_same_address
 from datalad_icf.dataset.aside import is_free
 from datalad_icf.dataset.clone_source import Deposit
 from datalad_icf.dataset.git import ANNEX, MAIN
-from datalad_icf.dataset.places import PLACES_FILE
-from datalad_icf.errors import ConflictError, GitError
+from datalad_icf.dataset.near_places import note_place
+from datalad_icf.dataset.ranges import StoreClient
+from datalad_icf.dataset.run import ask_git, run_git
+from datalad_icf.errors import ConflictError
 from datalad_icf.store import locked
 
 PROGRAM = 'git-annex-remote-icf-archivist'
-
-
-def run_git(directory: Path, *args: str, stdin: bytes | None = None) -> str:
-    """Run git in a repository
-
-    Raises
-    ------
-    GitError
-        If it fails.
-    """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith('GIT_DIR')}
-    done = subprocess.run(
-        ['git', '-C', str(directory), *args],
-        check=False,
-        env=environment,
-        input=stdin or b'',
-        capture_output=True,
-    )
-    if done.returncode:
-        reason = ' '.join(done.stderr.decode(errors='replace').split())
-        msg = f'git {args[0]} failed in {directory}: {reason}'
-        raise GitError(msg)
-    return done.stdout.decode(errors='surrogateescape')
-
-
-def _ask_git(directory: Path, *args: str) -> str | None:
-    try:
-        return run_git(directory, *args).strip()
-    except GitError:
-        return None
 
 
 def find_clone(target: Path, deposit: Deposit) -> str | None:
@@ -67,10 +38,10 @@ def find_clone(target: Path, deposit: Deposit) -> str | None:
         return None
     if (target / '.git').exists():
         # of any name, as git has a setting for it
-        listed = _ask_git(target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$')
+        listed = ask_git(target, 'config', '-z', '--get-regexp', r'^remote\..*\.url$')
         for item in (listed or '').split('\0'):
             variable, _, url = item.partition('\n')
-            if url == deposit.clone_url:
+            if is_same_address(url, deposit.clone_url):
                 _check_finished(target)
                 return variable[len('remote.') : -len('.url')]
         msg = f'{target} is a clone of something else; choose another place'
@@ -80,7 +51,7 @@ def find_clone(target: Path, deposit: Deposit) -> str | None:
 
 
 def _check_finished(target: Path) -> None:
-    if _ask_git(target, 'rev-parse', '--verify', '--quiet', 'HEAD') is None:
+    if ask_git(target, 'rev-parse', '--verify', '--quiet', 'HEAD') is None:
         msg = (
             f'{target} is a clone that was not finished; remove it, and run this again'
         )
@@ -133,20 +104,27 @@ def update_clone(target: Path, remote: str, deposit: Deposit) -> bool:
     # older tools have another name for it
     main = next((ref for ref in deposit.refs if ref != ANNEX), MAIN)
     tracking = f'refs/remotes/{remote}/'
+    newer = main.replace('refs/heads/', tracking)
     former, annex, head = (
-        _ask_git(target, 'rev-parse', '--verify', '--quiet', name)
+        ask_git(target, 'rev-parse', '--verify', '--quiet', name)
         for name in (
-            main.replace('refs/heads/', tracking),
+            newer,
             ANNEX.replace('refs/heads/', tracking),
             'HEAD',
         )
     )
-    if (former, annex) == (deposit.refs.get(main), deposit.refs.get(ANNEX)):
+    earlier = _read_earlier(target, newer)
+    # fetched, by hand or before a process was killed, but no more
+    is_behind = head != former and head in earlier
+    if not is_behind and (former, annex) == (
+        deposit.refs.get(main),
+        deposit.refs.get(ANNEX),
+    ):
         return False
-    is_newer = former != deposit.refs.get(main)
+    is_newer = is_behind or former != deposit.refs.get(main)
     if is_newer:
         changes = run_git(target, 'status', '--porcelain', '--untracked-files=no')
-        if head != former or changes:
+        if head not in {former, *earlier} or changes:
             msg = (
                 f'{target} has changes of its own, and the store has a newer dataset '
                 f'of {deposit.visit}; clone it to another place, or fetch and merge by '
@@ -156,13 +134,22 @@ def update_clone(target: Path, remote: str, deposit: Deposit) -> bool:
     run_git(target, 'fetch', '--quiet', remote)
     if is_newer:
         # a dataset that replaces another has no history in common with it
-        newer = main.replace('refs/heads/', tracking)
         run_git(target, 'reset', '--quiet', '--hard', newer)
     run_git(target, 'annex', 'merge', '--quiet')
     return True
 
 
-def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
+def _read_earlier(target: Path, ref: str) -> set[str]:
+    """Commits that a branch of the store has been at"""
+    try:
+        lines = (_find_git_dir(target) / 'logs' / ref).read_text().splitlines()
+    except (OSError, ValueError):
+        return set()
+    # before the first fetch, there is none; the line says where it was, too
+    return {commit for line in lines for commit in line.split(' ', 2)[:2]}
+
+
+def set_up_clone(target: Path, deposit: Deposit, client: StoreClient) -> list[str]:
     """Let a clone read images by ranges
 
     Returns
@@ -170,15 +157,12 @@ def set_up_clone(target: Path, deposit: Deposit) -> list[str]:
     list of str
         What somebody should look at.
     """
-    if deposit.tarball_url:
-        places = _find_git_dir(target) / PLACES_FILE
-        places.parent.mkdir(exist_ok=True)
-        places.write_text(f'{deposit.tarball_url}\n')
+    note_place(target, _find_git_dir(target), deposit, client)
     if not shutil.which(PROGRAM):
         problem = f'{PROGRAM} is not on the PATH'
         return [f'{problem}, so an image costs the download of the whole tarball']
     setting = 'remote.archivist.annex-externaltype'
-    if _ask_git(target, 'config', setting) != 'icf-archivist':
+    if ask_git(target, 'config', setting) != 'icf-archivist':
         run_git(target, 'config', setting, 'icf-archivist')
     return []
 

@@ -22,6 +22,7 @@ from datalad_icf.store import (
     VisitPaths,
     build_clone_url,
     build_tarball_url,
+    find_store_dir,
     find_visits,
 )
 
@@ -44,13 +45,17 @@ class Deposit:
     refs
         Full name of the ref to commit id.
     tarball_url
-        Where the tarball is in a store in the file system, or nothing.
+        Where the tarball is by the address of the store; nothing if there is none in
+        a store in the file system.
+    tarball_path
+        Where the tarball is in the dataset.
     """
 
     visit: Visit
     clone_url: str
     refs: dict[str, str]
-    tarball_url: str = ''
+    tarball_url: str
+    tarball_path: str
 
 
 def find_deposits(
@@ -76,6 +81,7 @@ def find_deposits(
     """
     if not visit.is_pattern:
         return [visit]
+    store_dir = store_dir or find_store_dir(store_url)
     if store_dir is not None:
         return [p.visit for p in find_visits(store_dir, visit, having='refs')]
     found = []
@@ -155,6 +161,7 @@ def find_deposit(
     PreconditionError
         If the store cannot be reached, refuses, or has something else there.
     """
+    store_dir = store_dir or find_store_dir(store_url)
     paths = VisitPaths(store_dir or _NOWHERE, visit)
     url = build_tarball_url(store_url, f'{visit.study_id}/{paths.refs.name}')
     text = _read(url, client, _MAX_REFS).decode(errors='replace')
@@ -169,12 +176,15 @@ def find_deposit(
     if not refs:
         msg = f'{url} is empty: the dataset of the visit is not complete'
         raise PreconditionError(msg)
-    here = store_dir is not None and paths.tarball.exists()
+    tarball_url = build_tarball_url(store_url, paths.store_path)
+    if store_dir is not None:
+        tarball_url = paths.tarball.as_uri() if paths.tarball.exists() else ''
     return Deposit(
         visit,
         build_clone_url(store_url, paths.deposit_prefix),
         refs,
-        paths.tarball.as_uri() if here else '',
+        tarball_url,
+        paths.dataset_path,
     )
 
 

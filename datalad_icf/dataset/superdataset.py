@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from datalad_icf.dataset.aside import is_free
-from datalad_icf.dataset.clone import read_commit, run_git
-from datalad_icf.errors import ConflictError
+from datalad_icf.dataset.address import is_same_address
+from datalad_icf.dataset.aside import is_free, remove_tree
+from datalad_icf.dataset.clone import read_commit
+from datalad_icf.dataset.run import run_git
+from datalad_icf.errors import ConflictError, IdentifierError
+from datalad_icf.store import Visit, VisitPaths, build_clone_url
+
+_EMPTY_DATASET = {'.git', '.gitattributes', '.datalad'}
 
 
 def check_superdataset(directory: Path) -> bool:
@@ -28,6 +35,41 @@ def check_superdataset(directory: Path) -> bool:
         return True
     msg = f'{directory} exists, and is no DataLad dataset; choose another place'
     raise ConflictError(msg)
+
+
+def find_registered(directory: Path, store_url: str, visit: Visit) -> list[Visit]:
+    """Find subdatasets that are visits of a store
+
+    Parameters
+    ----------
+    directory
+        The dataset of the study.
+    store_url
+        Base URL of the store.
+    visit
+        The study, and a pattern.
+    """
+    found = []
+    for path in _read_recorded(directory):
+        if not fnmatchcase(path, visit.visit_id):
+            continue
+        try:
+            one = Visit(visit.study_id, path)
+        except IdentifierError:
+            continue
+        # the dataset may have others, of other studies
+        address = build_clone_url(store_url, VisitPaths(Path(), one).deposit_prefix)
+        url = _read_config(directory, f'submodule.{path}.url')
+        if is_same_address(url, address):
+            found.append(one)
+    return found
+
+
+def remove_unused(directory: Path) -> None:
+    """Remove a dataset that was just made, if nothing got into it"""
+    with suppress(OSError):
+        if {p.name for p in directory.iterdir()} <= _EMPTY_DATASET:
+            remove_tree(directory)
 
 
 def register_visits(directory: Path, clones: dict[str, str]) -> bool:
@@ -65,7 +107,9 @@ def register_visits(directory: Path, clones: dict[str, str]) -> bool:
         }
         for field, value in wanted.items():
             name = f'submodule.{path}.{field}'
-            if value and _read_config(directory, name) != value:
+            recorded_value = _read_config(directory, name)
+            # an address that was written in another way is one that others have
+            if value and not is_same_address(recorded_value, value):
                 run_git(directory, 'config', '-f', '.gitmodules', name, value)
     if index:
         run_git(directory, 'update-index', '-z', '--index-info', stdin=index)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
 import datalad.api
 import pytest
 
+from datalad_icf.commands import clone_steps
 from datalad_icf.dataset import deposit_dataset
 from datalad_icf.dicom import deposit_metadata
+from datalad_icf.errors import GitError
+from datalad_icf.store import Visit, VisitPaths
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +95,24 @@ def test_a_newer_deposit_is_brought_to_the_clone_unless_it_has_changes(
     (record,) = clone_visit(target)
     assert record['status'] == 'impossible'
     assert 'changes of its own' in record['message']
+
+
+def test_what_was_only_fetched_is_brought_to_the_clone(
+    clone_visit, deposited, tmp_path, run
+):
+    target = tmp_path / 'mine'
+    clone_visit(target)
+    for url in ('http://other.test', 'http://third.test'):
+        deposit_dataset(deposited, store_url=url, replace=True)
+        run('git', 'fetch', cwd=target)
+    (record,) = clone_visit(target)
+    assert record['status'] == 'ok'
+    assert record['commit'] in deposited.refs.read_text()
+    own = ('-c', 'user.name=x', '-c', 'user.email=x', 'commit', '--allow-empty')
+    run('git', *own, '-m', 'own', cwd=target)
+    (record,) = clone_visit(target)
+    assert record['status'] == 'notneeded'
+    assert record['commit'] not in deposited.refs.read_text()
 
 
 def test_what_is_at_the_place_of_a_clone_stays(clone_visit, tmp_path, run):
@@ -188,6 +210,90 @@ def test_there_is_one_store_and_one_place(clone_visit, tmp_path):
         (record,) = clone_visit(**arguments)
         assert record['status'] == 'impossible'
         assert 'either' in record['message'] or 'two stores' in record['message']
+
+
+def test_a_clone_of_datalad_is_set_up(clone_visit, deposited, tmp_path, run):
+    # as in the guide
+    place = f'url=file://{deposited.store_dir}/S1/V01_{{{{annex_key}}}}'
+    kind = 'type=external&externaltype=uncurl&encryption=none'
+    run('datalad', 'clone', f'datalad-annex::?{kind}&{place}', 'mine')
+    (record,) = clone_visit(tmp_path / 'mine')
+    assert record['status'] == 'notneeded', record['message']
+    assert run('git', 'annex', 'get', 'S1_V01', cwd=tmp_path / 'mine').code == 0
+
+
+def test_the_url_of_a_directory_is_a_store_in_the_file_system(
+    clone, deposited, tmp_path, run
+):
+    store = {'store_url': deposited.store_dir.as_uri()}
+    (record,) = clone(tmp_path / 'mine', id=('S1', 'V01'), **store)
+    assert record['status'] == 'ok'
+    # from the tarball of the store, whose URL does not exist
+    done = run('git', 'annex', 'get', 'S1_V01', cwd=tmp_path / 'mine')
+    assert done.code == 0
+
+
+def test_somebody_whom_git_does_not_know_is_told_once(
+    clone_visit, tmp_path, monkeypatch
+):
+    (tmp_path / 'empty').mkdir()
+    for name in ('AUTHOR', 'COMMITTER'):
+        monkeypatch.delenv(f'GIT_{name}_NAME', raising=False)
+        monkeypatch.delenv(f'GIT_{name}_EMAIL', raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path / 'empty'))
+    # git would take a name from the system
+    (tmp_path / 'config').write_text('[user]\nuseConfigOnly = true\n')
+    monkeypatch.setenv('GIT_CONFIG_GLOBAL', str(tmp_path / 'config'))
+    for arguments in ({}, {'superdataset': tmp_path / 'new'}):
+        (record,) = clone_visit(visit='V*', **arguments)
+        assert record['status'] == 'impossible'
+        assert 'git config --global user.email' in record['message']
+    assert not (tmp_path / 'new').exists()
+
+
+def test_a_superdataset_without_visits_is_removed(clone_visit, deposited, tmp_path):
+    deposited.repo_export.write_bytes(b'damaged')
+    (record,) = clone_visit(superdataset=tmp_path / 'new')
+    assert record['status'] == 'error'
+    assert not (tmp_path / 'new').exists()
+
+
+def test_a_superdataset_has_what_the_store_has_not_any_more(
+    clone_visit, deposited, tmp_path, monkeypatch
+):
+    monkeypatch.setattr('datalad_icf.commands.clone_study._AT_ONCE', 1)
+    more = VisitPaths(deposited.store_dir, Visit('S1', 'V02'))
+    shutil.copy(deposited.refs, more.refs)
+    shutil.copy(deposited.repo_export, more.repo_export)
+    arguments = {'superdataset': tmp_path / 'all'}
+    *_, last = clone_visit(visit='V*', **arguments)
+    assert last['message'] == '2 visits as subdatasets'
+    more.refs.unlink()
+    first, gone, last = clone_visit(visit='V*', **arguments)
+    assert first['status'] == gone['status'] == last['status'] == 'notneeded'
+    assert gone['path'] == str(tmp_path / 'all' / 'V02')
+    assert 'does not have it any more' in gone['message']
+    assert (tmp_path / 'all' / 'V02' / '.git').exists()
+    assert last['message'] == 'there already: 1 visit as a subdataset'
+
+
+def test_a_superdataset_has_what_was_cloned_before_it_was_killed(
+    clone_visit, deposited, tmp_path, monkeypatch, run
+):
+    monkeypatch.setattr('datalad_icf.commands.clone_study._AT_ONCE', 1)
+    more = VisitPaths(deposited.store_dir, Visit('S1', 'V02'))
+    shutil.copy(deposited.refs, more.refs)
+    seen = []
+
+    def spy(*_args):
+        seen.append(run('git', 'ls-files', cwd=tmp_path / 'all').stdout.split())
+        raise GitError('ended here')
+
+    place = 'datalad_icf.commands.clone_steps._make'
+    make = clone_steps._make
+    monkeypatch.setattr(place, lambda *a: make(*a) if a[0].name == 'V01' else spy(*a))
+    clone_visit(visit='V*', superdataset=tmp_path / 'all')
+    assert 'V01' in seen[0]
 
 
 def test_a_superdataset_is_made_where_nothing_is(clone_visit, tmp_path):

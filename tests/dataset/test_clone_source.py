@@ -49,7 +49,7 @@ def test_a_deposit_has_an_address_and_refs(find, server):
     deposit = find()
     assert f'url={server.url}/S%25201/V01_{{{{annex_key}}}}' in deposit.clone_url
     assert deposit.refs == {'refs/heads/main': MAIN, 'refs/heads/git-annex': ANNEX}
-    assert deposit.tarball_url == ''
+    assert deposit.tarball_url == f'{server.url}/S%201/V01_dicom.tar'
     assert len(server.seen) == 1
 
 
@@ -80,15 +80,15 @@ def test_a_store_in_the_file_system_may_have_the_tarball(tmp_path):
     (tmp_path / 'S 1' / 'V01_XDLRA--refs').write_text(REFS)
     client = StoreClient()
     arguments = (tmp_path.as_uri(), VISIT, client)
-    assert find_deposit(*arguments, store_dir=tmp_path).tarball_url == ''
+    for store_dir in (None, tmp_path):
+        assert find_deposit(*arguments, store_dir=store_dir).tarball_url == ''
     tarball = tmp_path / 'S 1' / 'V01_dicom.tar'
     tarball.write_text('')
-    found = find_deposit(*arguments, store_dir=tmp_path)
-    assert found.tarball_url == tarball.as_uri()
-    found = find_deposits(
-        tmp_path.as_uri(), Visit('S 1', 'V*'), client, store_dir=tmp_path
-    )
-    assert found == [VISIT]
+    for store_dir in (None, tmp_path):
+        deposit = find_deposit(*arguments, store_dir=store_dir)
+        assert deposit.tarball_url == tarball.as_uri()
+        pattern = (tmp_path.as_uri(), Visit('S 1', 'V*'), client)
+        assert find_deposits(*pattern, store_dir=store_dir) == [VISIT]
 
 
 def test_an_identifier_is_not_looked_up(find_all, server):

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from threading import Timer
+
 import pytest
 
+from datalad_icf.commands.clone import IcfClone
 from datalad_icf.dataset import deposit_dataset
 
 
@@ -71,6 +79,105 @@ def test_an_updated_clone_of_a_visit_that_was_deposited_anew_gets_its_images(
     assert sum(r.sent for r in moved) == sum(len(content) for _, content in members)
     # at most once it was looked for in the tarball that is gone
     assert len(moved) <= 1 + len(members) + 1
+
+
+def test_a_password_is_asked_for_once_also_if_it_is_not_kept(
+    phantom, make_person, server, password
+):
+    person = make_person('forgetful')
+    terminal = [sys.executable, '-c', 'import pty, sys; pty.spawn(sys.argv[1:])']
+    command = ('datalad', 'icf-clone', '--id', 'S1', 'V01', '--store-url', server.url)
+    process = subprocess.Popen(
+        [*terminal, *command],
+        cwd=person.directory,
+        env=person.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    answers = {
+        b'user: ': 'reader',
+        b'password: ': password,
+        b'password (repeat): ': password,
+        b'skip': 'skip',
+    }
+    text, rest = b'', b''
+    # a question that is not expected would wait for ever
+    timer = Timer(100, process.kill)
+    timer.start()
+    while more := process.stdout.read1():
+        text += more
+        rest += more
+        for question in [q for q in answers if q in rest]:
+            assert answers[question], text
+            process.stdin.write(f'{answers.pop(question)}\n'.encode())
+            process.stdin.flush()
+            rest = rest.partition(question)[2]
+    timer.cancel()
+    process.stdin.close()
+    assert process.wait() == 0, text
+    assert not answers
+    assert b'clone of S1/V01' in text
+    files = [p for p in person.directory.rglob('*') if p.is_file()]
+    assert not [p for p in files if password.encode() in p.read_bytes()]
+
+
+def read_guide(name):
+    """Commands of a page of the guide, in their order"""
+    page = Path(__file__).parents[2] / 'docs' / 'user' / name
+    return re.findall(r'^   \$ (.*)$', page.read_text(), re.MULTILINE)
+
+
+def test_the_commands_of_the_guide_do_what_it_says(
+    deposit_visit, image, tar, make_person, server, password
+):
+    for visit in ('P001', 'P000123'):
+        deposit_visit(
+            'my-study', visit, tar((f'my-study_{visit}/scan-003/0001.dcm', image()))
+        )
+    address = next(c for c in read_guide('clone.rst') if 'datalad-annex::' in c)
+    example = IcfClone._examples_[0]['code_cmd'].split('\n% ')
+    for number, commands in enumerate(
+        [
+            read_guide('single.rst')[:2],
+            example,
+            # and what sets such a clone up
+            [address, *read_guide('single.rst')[:2]],
+        ]
+    ):
+        person = make_person(f'guide {number}')
+        person.set_password(server, password)
+        for command in commands:
+            for store in ('https://data.inm-icf.de', 'https://store.example.org'):
+                command = command.replace(store, server.url)
+            person.run(*shlex.split(command), DATALAD_ICF_STORE__URL=server.url)
+        (visit,) = person.directory.glob('P*')
+        scan = visit / f'my-study_{visit.name}' / 'scan-003'
+        assert (scan / '0001.dcm').exists()
+
+
+def test_images_come_from_the_address_of_the_store_that_was_cloned(
+    deposit_visit, image, tar, reader, server, digest
+):
+    deposited = deposit_visit(
+        'S61', 'V01', tar(('S61_V01/a.dcm', image())), store_url='http://127.0.0.1:9'
+    )
+    icf_clone(reader, server, 'by a tunnel', study='S61')
+    clone = reader.directory / 'by a tunnel'
+    places = clone / '.git' / 'icf' / 'places'
+    assert places.read_text() == f'{server.url}/S61/V01_dicom.tar\n'
+    seen = len(server.requests)
+    reader.run('datalad', 'get', 'S61_V01/a.dcm', cwd=clone)
+    assert digest(clone / 'S61_V01' / 'a.dcm') == deposited.instances[0].md5
+    assert sum(r.sent for r in server.requests[seen:]) == deposited.instances[0].size
+    # the dataset says the same as the address, or another tarball is there
+    deposit_dataset(deposited.paths, store_url=server.url, replace=True)
+    icf_clone(reader, server, 'by a tunnel', study='S61')
+    assert not places.exists()
+    deposit_dataset(deposited.paths, store_url='http://127.0.0.1:9', replace=True)
+    deposited.paths.tarball.write_bytes(b'other')
+    outcome = icf_clone(reader, server, 'by a tunnel', study='S61')
+    assert outcome.records[0]['status'] == 'ok'
+    assert not places.exists()
 
 
 @pytest.fixture(scope='module')
