@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from datalad_next.commands import (
     EnsureCommandParameterization,
@@ -19,7 +19,9 @@ from datalad_next.commands import (
 from datalad_next.constraints import EnsureStr
 
 from datalad_icf.commands import params
+from datalad_icf.commands.processes import run_in_processes
 from datalad_icf.commands.results import (
+    Outcome,
     done,
     failed,
     render_result,
@@ -27,6 +29,7 @@ from datalad_icf.commands.results import (
     visit_record,
 )
 from datalad_icf.commands.summary import render_summary
+from datalad_icf.commands.visits import report_progress
 from datalad_icf.errors import IcfError, MissingInputError, PreconditionError
 from datalad_icf.store import Visit
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 lgr = getLogger('datalad.icf.clone')
 
 _ACTION = 'icf_clone'
+_Task = tuple[Visit, Path]
+_Result = TypeVar('_Result')
 
 
 @build_doc
@@ -67,6 +72,7 @@ class IcfClone(ValidatedInterface):
             'store_dir': params.EnsureStoreDir(),
             'superdataset': params.EnsureSource(),
             'credential': EnsureStr(min_len=1),
+            'jobs': params.JOBS_CONSTRAINT,
         }
     )
     _params_: ClassVar[dict[str, Parameter]] = {
@@ -108,6 +114,7 @@ class IcfClone(ValidatedInterface):
             is asked for and stored, if there is none of that name. [default: the one
             for the server and the name that it gives to its protected area]""",
         ),
+        'jobs': params.JOBS_PARAM,
     }
     _examples_: ClassVar[list[dict[str, str]]] = [
         {
@@ -120,8 +127,10 @@ class IcfClone(ValidatedInterface):
         },
         {
             'text': 'Make a dataset of all visits of a study, or add new visits to it',
-            'code_cmd': "datalad icf-clone --id my-study '*' --superdataset my-study",
-            'code_py': "icf_clone(id=('my-study', '*'), superdataset='my-study')",
+            'code_cmd': "datalad icf-clone --id my-study '*' --superdataset my-study "
+            '--jobs 4',
+            'code_py': "icf_clone(id=('my-study', '*'), superdataset='my-study', "
+            'jobs=4)',
         },
     ]
 
@@ -135,6 +144,7 @@ class IcfClone(ValidatedInterface):
         store_dir: Path | None = None,
         superdataset: Path | None = None,
         credential: str | None = None,
+        jobs: int = 1,
     ) -> Iterator[dict[str, Any]]:
         from datalad_icf.commands.clone_steps import Access, clone_visit
         from datalad_icf.commands.clone_study import StudyDataset
@@ -171,18 +181,23 @@ class IcfClone(ValidatedInterface):
         except IcfError as e:
             yield failed(visit_record(_ACTION, id, base, logger=lgr), e)
             return
+
+        def work(task: _Task) -> tuple[Deposit, Outcome]:
+            visit, place = task
+            deposit = store.find(visit)
+            return deposit, clone_visit(place, deposit, access)
+
+        tasks = [*places.items(), *unlisted.items()]
         try:
-            for visit, place in {**places, **unlisted}.items():
+            for (visit, place), result in _work_on(tasks, work, jobs):
                 record = visit_record(_ACTION, visit, place, logger=lgr)
                 record['type'] = 'dataset'
-                try:
-                    deposit = store.find(visit)
-                    outcome = clone_visit(place, deposit, access)
-                except MissingInputError as e:
-                    yield _tell_gone(record) if visit in unlisted else failed(record, e)
-                except (IcfError, OSError) as e:
-                    yield failed(record, e)
+                if isinstance(result, MissingInputError) and visit in unlisted:
+                    yield _tell_gone(record)
+                elif isinstance(result, Exception):
+                    yield failed(record, result)
                 else:
+                    deposit, outcome = result
                     if study:
                         study.add(visit, deposit)
                     yield done(record, outcome)
@@ -208,6 +223,26 @@ class _Store:
         from datalad_icf.dataset.clone_source import find_deposits
 
         return find_deposits(self.url, visit, self.client, store_dir=self.directory)
+
+
+def _work_on(
+    tasks: list[_Task], work: Callable[[_Task], _Result], jobs: int
+) -> Iterator[tuple[_Task, _Result | Exception]]:
+    # somebody may be asked for a password at the first, which the others know then
+    here = 1 if jobs > 1 else len(tasks)
+    for task in tasks[:here]:
+        result: _Result | Exception
+        try:
+            result = work(task)
+        except (IcfError, OSError) as e:
+            result = e
+        yield task, result
+    if rest := tasks[here:]:
+        progress = report_progress(lgr, rest[0][1].parent)
+        with progress('Visits', len(rest), ' visits') as advance:
+            for done_task in run_in_processes(rest, work, jobs=jobs):
+                advance(1)
+                yield done_task
 
 
 def _check_identity(places: Iterable[Path]) -> None:

@@ -52,6 +52,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[Origin, HTTPConnection] = {}
+        self._pid = os.getpid()
 
     def get(self, url: str, headers: dict[str, str]) -> HTTPResponse:
         """Ask for an URL; its answer must be read, or given to `discard`
@@ -63,6 +64,9 @@ class Connections:
         OSError, HTTPException
             If it breaks.
         """
+        if self._pid != os.getpid():
+            # after a fork, they are those of the other process
+            self.__init__()  # type: ignore[misc]
         origin = origin_of(url)
         parts = urlsplit(url)
         target = parts.path or '/'

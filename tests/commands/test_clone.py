@@ -296,6 +296,26 @@ def test_a_superdataset_has_what_was_cloned_before_it_was_killed(
     assert 'V01' in seen[0]
 
 
+def test_several_visits_are_cloned_at_once(clone_visit, deposited, tmp_path, run):
+    for number in range(2, 6):
+        more = VisitPaths(deposited.store_dir, Visit('S1', f'V0{number}'))
+        shutil.copy(deposited.refs, more.refs)
+        shutil.copy(deposited.repo_export, more.repo_export)
+    more.repo_export.write_bytes(b'damaged')
+    arguments = {'visit': 'V*', 'superdataset': tmp_path / 'all', 'jobs': 2}
+    *records, last = clone_visit(**arguments)
+    statuses = {record['visit_id']: record['status'] for record in records}
+    assert statuses == {**{f'V0{n}': 'ok' for n in range(1, 5)}, 'V05': 'error'}
+    assert last['message'] == '4 visits as subdatasets'
+    assert run('git', 'status', '--porcelain', cwd=tmp_path / 'all').stdout == ''
+    assert not [p for p in (tmp_path / 'all').iterdir() if 'icf-clone' in p.name]
+    shutil.copy(deposited.repo_export, more.repo_export)
+    *records, last = clone_visit(**arguments)
+    statuses = {record['visit_id']: record['status'] for record in records}
+    assert statuses == {**{f'V0{n}': 'notneeded' for n in range(1, 5)}, 'V05': 'ok'}
+    assert last['message'] == '5 visits as subdatasets'
+
+
 def test_a_superdataset_is_made_where_nothing_is(clone_visit, tmp_path):
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'file').write_text('mine')

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from datalad_icf.dataset.answers import Part
+from datalad_icf.dataset.connections import Connections
 from datalad_icf.dataset.ranges import StoreClient
 from datalad_icf.errors import NoRangesError, ReplacedTarballError, StoreReadError
 from tests.range_server import LOGIN, run_range_server
@@ -348,6 +349,20 @@ def test_a_connection_that_the_server_closed_meanwhile_is_opened_again(read, ser
     server.change = lambda *_: 200_000
     assert read() == WANTED
     assert read() == WANTED
+
+
+def test_a_connection_is_not_shared_with_a_process_that_was_forked(server, monkeypatch):
+    connections, url = Connections(), f'{server.url}/a.tar'
+    connections.get(url, {}).read()
+    (first,) = connections._open.values()
+    connections.get(url, {}).read()
+    assert [*connections._open.values()] == [first]
+    monkeypatch.setattr(os, 'getpid', lambda: -1)
+    connections.get(url, {}).read()
+    (second,) = connections._open.values()
+    assert second is not first
+    # the other process goes on with it
+    assert first.sock
 
 
 def test_a_local_file_is_read(read, tmp_path):

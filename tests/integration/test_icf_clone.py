@@ -188,6 +188,21 @@ def study(deposit_visit, image, tar):
     return deposited
 
 
+def test_several_processes_share_a_password_and_no_connection(
+    study, store, reader, make_person, server, password
+):
+    steps = ('--id', 'S5', '*', '-o', str(store), '--store-url', server.url)
+    reader.run('datalad', 'icf-catalog', *steps)
+    person = make_person('several')
+    person.set_password(server, password)
+    outcome = icf_clone(person, server, 'visits', '--jobs', '2', study='S5', visit='*')
+    assert [r['status'] for r in outcome.records] == ['ok'] * 3, outcome.text
+    for visit in ('V01', 'V02', 'W03'):
+        person.run(
+            'datalad', 'get', f'S5_{visit}', cwd=person.directory / 'visits' / visit
+        )
+
+
 def test_a_study_is_a_dataset_that_others_clone_with_datalad(
     study, store, reader, make_person, server, password, phantom
 ):
