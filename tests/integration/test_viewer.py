@@ -236,16 +236,24 @@ def test_a_series_of_a_real_visit_is_shown(store, open_viewer):
     order = sorted(range(len(files)), key=lambda i: int(images[i].InstanceNumber))
     middle = dcmread(files[order[len(order) // 2]])
     viewer = open_viewer('icf-serve')
-    viewer.open(
-        viewer_link(
-            STUDY,
-            middle.StudyInstanceUID,
-            middle.SeriesInstanceUID,
-            middle.SOPInstanceUID,
-        )
+    link = viewer_link(
+        STUDY,
+        middle.StudyInstanceUID,
+        middle.SeriesInstanceUID,
+        middle.SOPInstanceUID,
     )
     size = middle.Rows, middle.Columns
     stored = np.frombuffer(middle.PixelData, '<i2').reshape(size).astype(float)
     down, across = map(float, middle.PixelSpacing)
-    viewer.show(stored, least=0.98, aspect=down / across)
+    # On a busy machine OHIF has been seen to show it in another way, or another one,
+    # for good, until the page was loaded again.
+    for is_last in (False, False, True):
+        viewer.open(link)
+        try:
+            viewer.show(stored, least=0.98, aspect=down / across, patience=40_000)
+        except AssertionError:
+            if is_last:
+                raise
+        else:
+            break
     viewer.save_screenshot('example')

@@ -187,14 +187,19 @@ class Viewer:
         return np.asarray(image) if min(image.size) > 50 else None
 
     def show(
-        self, expected: np.ndarray, *, least: float, aspect: float = 1
+        self,
+        expected: np.ndarray,
+        *,
+        least: float,
+        aspect: float = 1,
+        patience: int = PATIENCE,
     ) -> np.ndarray:
         """Wait until the expected image is seen; returns what is
 
         It fills the height or the width of the canvas.
         """
         correlation, seen = 0.0, np.zeros(expected.shape)
-        for _ in range(PATIENCE // 500):
+        for _ in range(patience // 500):
             canvas = self.read_canvas()
             if canvas is not None and canvas.std() > 1:
                 seen = fit(canvas, expected.shape, aspect)
@@ -203,6 +208,7 @@ class Viewer:
                     return seen
             # not with time.sleep(), in which the page would stand still
             self.page.wait_for_timeout(500)
+        self.save_screenshot('wrong')
         raise AssertionError(f'the correlation is {correlation}; {self.errors}')
 
     def save_screenshot(self, name: str, **options: Any) -> None:
