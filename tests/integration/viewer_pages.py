@@ -192,17 +192,20 @@ class Viewer:
         *,
         least: float,
         aspect: float = 1,
-        patience: int = PATIENCE,
+        may_move: bool = False,
     ) -> np.ndarray:
         """Wait until the expected image is seen; returns what is
 
-        It fills the height or the width of the canvas.
+        It fills the height or the width of the canvas. OHIF moves the image of a large
+        series a little, of which nothing but black is cut, when all others are there.
         """
         correlation, seen = 0.0, np.zeros(expected.shape)
-        for _ in range(patience // 500):
+        for _ in range(PATIENCE // 500):
             canvas = self.read_canvas()
             if canvas is not None and canvas.std() > 1:
                 seen = fit(canvas, expected.shape, aspect)
+                if may_move:
+                    seen = align(seen, expected)
                 correlation = np.corrcoef(seen.ravel(), expected.ravel())[0, 1]
                 if correlation >= least:
                     return seen
@@ -230,3 +233,14 @@ def fit(canvas: np.ndarray, shape: tuple[int, ...], aspect: float) -> np.ndarray
     size = shape[1], shape[0]
     image = Image.fromarray(canvas).resize(size, Image.Resampling.BOX, box=box)
     return np.asarray(image).astype(float)
+
+
+def align(seen: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Move an image to where it fits best, by a tenth of its size at most"""
+    spectra = [np.fft.fft2(image - image.mean()) for image in (expected, seen)]
+    fits = np.fft.ifft2(spectra[0] * spectra[1].conj()).real
+    for axis, size in enumerate(fits.shape):
+        moved = np.abs(np.fft.fftfreq(size)) > 0.1
+        np.moveaxis(fits, axis, 0)[moved] = -np.inf
+    best = np.unravel_index(fits.argmax(), fits.shape)
+    return np.roll(seen, best, axis=(0, 1))
