@@ -198,17 +198,29 @@ def has_page(catalog: Path, dataset_id: str, version: str) -> bool:
     """Whether there is a record, and those of all directories that it leads to"""
     if not has_record(catalog, dataset_id, version):
         return False
-    waiting = [read_object(record_file(catalog, dataset_id, version))]
+    record = read_object(record_file(catalog, dataset_id, version))
+    seen: set[str] = set()
+    waiting = _list_directories(record)
     while waiting:
-        record = waiting.pop()
+        directory = waiting.pop()
+        # a damaged record may lead back to where one came from
+        if directory in seen:
+            return False
+        seen.add(directory)
+        record = _read_directory(catalog, dataset_id, version, directory)
         if record is None:
             return False
-        waiting += [
-            _read_directory(catalog, dataset_id, version, str(child.get('path')))
-            for child in record.get('children', ())
-            if child.get('type') == 'directory'
-        ]
+        waiting += _list_directories(record)
     return True
+
+
+def _list_directories(record: dict[str, Any] | None) -> list[str]:
+    children = record.get('children') if record else None
+    return [
+        str(child.get('path'))
+        for child in (children if isinstance(children, list) else ())
+        if isinstance(child, dict) and child.get('type') == 'directory'
+    ]
 
 
 def _read_directory(

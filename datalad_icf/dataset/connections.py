@@ -66,7 +66,7 @@ class Connections:
         """
         if self._pid != os.getpid():
             # after a fork, they are those of the other process
-            self.__init__()  # type: ignore[misc]
+            self._open, self._pid = {}, os.getpid()
         origin = origin_of(url)
         parts = urlsplit(url)
         target = parts.path or '/'

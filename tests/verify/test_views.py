@@ -72,6 +72,22 @@ def test_a_page_of_something_else_is_found(paths, find, change):
     assert 'no sound page' in finding.message
 
 
+@pytest.mark.parametrize('children', ['S1_V01', 5, ['S1_V01']])
+def test_a_page_with_damaged_children_ends_no_check(paths, codes, children):
+    page = page_of(paths)
+    page.write_text(json.dumps({**json.loads(page.read_bytes()), 'children': children}))
+    assert 'not-verified' not in codes()
+
+
+def test_directories_that_lead_back_to_themselves_are_found(paths, codes):
+    for path in page_of(paths).parents[1].glob('*/*.json'):
+        record = json.loads(path.read_bytes())
+        if record['type'] == 'directory':
+            record['children'] = [{'type': 'directory', 'path': record['path']}]
+            path.write_text(json.dumps(record))
+    assert codes() == {'catalog-damaged'}
+
+
 def test_a_record_that_says_nothing_is_no_page(paths, codes):
     page_of(paths).write_text('{"type": "dataset"}')
     assert codes() == {'catalog-damaged'}

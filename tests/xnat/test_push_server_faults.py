@@ -224,6 +224,9 @@ def test_another_process_may_be_faster_at_any_moment(
     push_fake, fake, visit, monkeypatch, moment, ends_well
 ):
     """It archives the same images just before a request of ours"""
+    if moment == '/logs/last':
+        # read after a refusal only
+        fake.server.faults.refuse_archive()
     done = threading.Event()
     call = XnatClient.call
 
@@ -236,6 +239,7 @@ def test_another_process_may_be_faster_at_any_moment(
     with monkeypatch.context() as patch:
         patch.setattr(XnatClient, 'call', late)
         push_fake(visit)
+    assert done.is_set()
     ends_well()
 
 
